@@ -1,0 +1,37 @@
+/**
+ * Every exit code of the CLI, once: the table in docs/exit-codes.md is generated from it.
+ * The classes are those of the design: the tens digit says whose turn it is to act.
+ */
+export const exitCodes = {
+  success: {code: 0, meaning: 'Success.'},
+  unexpected: {code: 1, meaning: 'An unexpected failure: a defect of mirrord.'},
+  usage: {code: 2, meaning: 'The command line is wrong.'},
+  configInvalid: {code: 30, meaning: 'The configuration is invalid.'},
+  configNotFound: {code: 31, meaning: 'The configuration file cannot be read.'},
+  configUnsupported: {code: 32, meaning: 'The configuration asks for something that this version does not do.'},
+  kubeconfig: {code: 33, meaning: 'The kubeconfig is missing, malformed or has no such context.'},
+  clusterUnreachable: {code: 40, meaning: 'The cluster cannot be reached.'},
+  unauthorized: {code: 41, meaning: 'The cluster refused the credentials.'},
+  forbidden: {code: 42, meaning: 'The credentials lack a permission.'},
+  targetNotFound: {code: 43, meaning: 'The target, its namespace or its container does not exist.'},
+  targetNotReady: {code: 44, meaning: 'The target exists but is not ready.'},
+  agentImage: {code: 50, meaning: 'The agent image cannot be pulled or started.'},
+  agentScheduling: {code: 51, meaning: 'The agent was not scheduled or not ready in time.'},
+  agentDirty: {code: 52, meaning: 'The target carries redirect rules of another agent.'},
+  agentLost: {code: 53, meaning: 'The connection to the agent was lost during the run.'},
+  operator: {code: 60, meaning: 'The operator is required but missing, or refused.'},
+  apiKey: {code: 61, meaning: 'The CI API key is malformed or refused.'},
+  programDied: {code: 70, meaning: 'The program ended before it was ready.'},
+  programNotReady: {code: 71, meaning: 'The program was not ready in time.'},
+  programNotFound: {code: 72, meaning: 'The program was not found or is not executable.'},
+  portInUse: {code: 73, meaning: 'A port that the program needs is in use.'},
+  programCrashed: {code: 74, meaning: 'The program or its session died during the run (reported by `ci stop`).'},
+  interceptionUnavailable: {code: 80, meaning: 'This machine cannot intercept system calls.'},
+  permission: {code: 81, meaning: 'A permission on this machine is missing.'},
+  download: {code: 90, meaning: 'A download failed.'},
+  checksum: {code: 91, meaning: 'A download does not match its checksum.'},
+  notUpdatable: {code: 92, meaning: 'This installation cannot be updated here.'},
+} as const satisfies Record<string, {code: number; meaning: string}>
+
+/** The name of a row of the exit-code table. */
+export type ExitCodeName = keyof typeof exitCodes
