@@ -1,0 +1,2 @@
+export {TrapError, type TrapErrorReason} from './trap-error.ts'
+export type * from './types.ts'

@@ -1,0 +1,161 @@
+/** An IP address and a port. `address` is IPv4 dotted or IPv6 text, never v4-mapped; port 0 means "any". */
+export interface Address {
+  address: string
+  port: number
+}
+
+/** What the trap runs and how. Nothing of it reaches a command line: it travels over a private socket. */
+export interface TrapOptions {
+  /** The built `mirrord-trap`. */
+  trapPath: string
+  /** Absolute path of the executable. A script without `#!` is run by /bin/sh, as execvp(3) does. */
+  program: string
+  /** argv of the program, argv[0] included. */
+  argv: readonly string[]
+  cwd: string
+  /** The whole environment of the program (the trap itself is started with it, and hands it on unchanged). */
+  env: Record<string, string>
+  /** Descriptors of this process that become 0, 1 and 2 of the program. */
+  stdio: {stdin: number | 'ignore'; stdout: number; stderr: number}
+  /** true: the program leads its own session (background). false: it stays in the terminal's process group. */
+  newSession: boolean
+  /** true: `bind` may move to another local port and `listen` waits for `handlers.listen`. */
+  incoming: boolean
+  /** Which protocols `connect` asks for. Port 53 is always asked for, so that names resolve when both are off. */
+  outgoing: {tcp: boolean; udp: boolean}
+  /** Files of the target that the program sees at `path` (absolute, exact): reads come from `source`. */
+  overlays: readonly {path: string; source: string}[]
+  /** Destinations that are connected as asked, without a question. `cidr` is an address or a network. */
+  local: readonly {cidr: string; port?: number}[]
+  /** Longest time in ms that a connect of a non-blocking socket is held before `hurry` fires. Default 1000. */
+  nonBlockingHold?: number
+}
+
+/** The program (or one of its descendants) connects, or sends a first datagram to port 53. */
+export interface ConnectRequest {
+  pid: number
+  protocol: 'tcp' | 'udp'
+  /**
+   * true: an unconnected UDP socket sends to `remote`. The relay serves every socket of the tree that sends there, one
+   * flow for each source address, and must answer from the relay address. Asked once for each remote address.
+   */
+  unconnected: boolean
+  remote: Address
+  /** The family the relay address must have: 6 only for sockets that cannot reach IPv4 (IPV6_V6ONLY, bound to IPv6). */
+  relayFamily: 4 | 6
+  /**
+   * Aborts when the program cannot be held longer (non-blocking socket, SO_SNDTIMEO, a signal waits): answer with the
+   * relay at once, and reset (RST) the relayed connection if the remote end cannot be reached after all.
+   */
+  hurry: AbortSignal
+  /** Aborts when the call is gone (process killed): nobody will connect to the relay. */
+  gone: AbortSignal
+}
+
+/** The answer to a `ConnectRequest`. */
+export type ConnectAnswer =
+  | {
+      /** The remote end accepted; the program's socket is now connected to this loopback address. */
+      relay: Address
+      /** Address of the connection in the cluster, shown by getsockname(2). Absent: the loopback address shows. */
+      local?: Address
+      /**
+       * Called once with the source address of the program's socket, so that the connection which the relay accepts
+       * is matched and authenticated; undefined when the connect failed. May come before or after that accept.
+       * Not called for `unconnected` requests.
+       */
+      onConnected?: (source: Address | undefined) => void
+    }
+  /** connect(2) fails with this Linux errno (ECONNREFUSED, ETIMEDOUT, ...). */
+  | {errno: number}
+  /** Connect as the program asked, locally. */
+  | {direct: true}
+
+/** A socket of the tree that listens. */
+export interface Listener {
+  /** Unique in this trap, never reused. */
+  id: number
+  pid: number
+  /** As the program asked in bind(2). Port 0: it asked for any port (then `actual.port` is what it knows). */
+  asked: Address
+  /** Where the socket really listens. */
+  actual: Address
+}
+
+/** The session's side of every question and event. All are called on the event loop, in the order of the trap's messages. */
+export interface TrapHandlers {
+  /** Rejecting makes connect fail with ENETUNREACH and raises a warning. */
+  connect(request: ConnectRequest): Promise<ConnectAnswer>
+  /**
+   * The program's listen(2) is held until this resolves when `incoming` is on, else it has already returned. An errno
+   * makes it fail (the socket then does not listen). Rejecting makes it fail with EACCES and raises a warning.
+   */
+  listen(listener: Listener): Promise<{errno?: number}>
+  /** Closed by its last holder, or its processes ended; within about 300 ms. Not called for a listen that failed. */
+  listenerClosed(id: number): void
+  /** Something that the user should know: a process that cannot be intercepted, for example. */
+  warning(text: string): void
+}
+
+/** A running trap with its program. */
+export interface Trap {
+  /** Process id of mirrord-trap (the outer process). */
+  readonly pid: number
+  readonly programPid: number
+  /**
+   * Must be awaited before dialling the program's listener from `source`: accept(2), getpeername(2) and getsockname(2)
+   * of that connection then show `peer` and `local`. A connection from an unregistered source is shown as it is.
+   */
+  registerPeer(source: Address, peer: Address, local: Address): Promise<void>
+  /** The connection from `source` has ended. Sockets that the program already holds keep their addresses. */
+  forgetPeer(source: Address): void
+  /** Sends a signal to every process of the tree. */
+  signalTree(signal: NodeJS.Signals): void
+  /** SIGKILL to everything until nothing is left; `ended` resolves then. */
+  killTree(): void
+  /** The program itself ended (its descendants may live on). Rejects never; without `code` and `signal`: the trap was lost. */
+  readonly exited: Promise<ProgramExit>
+  /** The whole tree is gone. `clean` is false when the trap was lost or spoke nonsense; `reason` says which. */
+  readonly ended: Promise<{clean: boolean; reason?: string}>
+}
+
+/** How the program ended: one of both, or neither when the trap was lost first. */
+export interface ProgramExit {
+  code?: number
+  signal?: NodeJS.Signals
+}
+
+/** What `mirrord-trap --probe` found by trying. */
+export interface TrapProbe {
+  /** Everything that this version needs works. */
+  available: boolean
+  /** Stable; present when not available. */
+  reason?: UnavailableReason
+  /** errno of the call that failed. */
+  errno?: number
+  seccompUserNotification: boolean
+  pidfdGetfd: boolean
+  memoryAccess: boolean
+  injectDescriptor: boolean
+  waitKillable: boolean
+  syncWakeUp: boolean
+  kernel: string
+  arch: string
+}
+
+/**
+ * Why system calls cannot be intercepted here.
+ * `other-listener`: a supervisor already listens (EBUSY) · `kernel-too-old`: no user notification (EINVAL, ENOSYS), also
+ * gVisor · `seccomp-denied`: seccomp(2) refused (EPERM, EACCES) · `pidfd-getfd-denied`: Docker's default profile without
+ * SYS_PTRACE · `pidfd-getfd-missing`: kernel before 5.6 · `memory-denied`: process_vm_readv(2) refused (Yama, profile) ·
+ * `inject-missing`: no SECCOMP_ADDFD_FLAG_SEND (kernel before 5.14) · `not-executable`: the trap binary cannot be run.
+ */
+export type UnavailableReason =
+  | 'other-listener'
+  | 'kernel-too-old'
+  | 'seccomp-denied'
+  | 'pidfd-getfd-denied'
+  | 'pidfd-getfd-missing'
+  | 'memory-denied'
+  | 'inject-missing'
+  | 'not-executable'
