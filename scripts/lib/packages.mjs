@@ -1,0 +1,93 @@
+// The Debian packages that the build, the sandbox, the demo and the tests use, installed only where their programs are missing.
+import {existsSync, rmSync, writeFileSync} from 'node:fs'
+import {findProgram, programEnv, run, ScriptError} from './run.mjs'
+
+/** Package → the programs or files that show that it is there. */
+const packages = {
+  gcc: ['gcc'],
+  'libc6-dev': ['/usr/include/stdio.h', '/usr/include/linux/seccomp.h'],
+  make: ['make'],
+  iproute2: ['ip'],
+  iptables: ['iptables', 'iptables-legacy', 'iptables-nft'],
+  conntrack: ['conntrack'],
+  'util-linux': ['unshare', 'nsenter', 'setpriv'],
+  mount: ['mount', 'umount'],
+  procps: ['ps', 'sysctl'],
+  curl: ['curl'],
+  'python3-minimal': ['python3'],
+  'redis-server': ['redis-server'],
+}
+
+const present = (item) => (item.startsWith('/') ? existsSync(item) : findProgram(item) !== undefined)
+
+export const missingPackages = () =>
+  Object.entries(packages)
+    .filter(([, items]) => !items.every((item) => present(item)))
+    .map(([name]) => name)
+
+/** How to run a program as root here: directly, by sudo without a password, or not at all. */
+async function asRoot() {
+  if (process.getuid?.() === 0) return []
+  if (!findProgram('sudo')) return undefined
+  return run('sudo', ['-n', 'true']).then(
+    () => ['sudo', '-n'],
+    () => undefined,
+  )
+}
+
+/** Installs what is missing; returns the names of the packages it installed. */
+export async function installPackages() {
+  const missing = missingPackages()
+  if (missing.length === 0) return []
+  const list = missing.join(' ')
+  if (process.platform !== 'linux' || !findProgram('apt-get')) {
+    throw new ScriptError(
+      `This machine lacks programs of the Debian packages ${list}, and is no Debian or Ubuntu on which they could be installed for you. Install their equivalents and run the command again.`,
+      81,
+    )
+  }
+  const prefix = await asRoot()
+  if (!prefix) {
+    throw new ScriptError(
+      `The Debian packages ${list} are missing, and there is neither root nor sudo without a password to install them. Run "apt-get install ${list}" as root, then the command again.`,
+      81,
+    )
+  }
+  const env = programEnv({DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C'})
+  const root = (file, ...args) => {
+    const [first, ...rest] = [
+      ...prefix,
+      ...(prefix.length > 0 ? ['DEBIAN_FRONTEND=noninteractive'] : []),
+      file,
+      ...args,
+    ]
+    return run(first, rest, {env, failure: `Installing ${list}: ${file}`, exitCode: 81})
+  }
+  const release = await denyServices(root)
+  try {
+    await root('apt-get', 'update', '-qq')
+    await root('apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...missing)
+  } finally {
+    await release()
+  }
+  // A Redis that was installed for a demo must not come up with the machine's next start either.
+  if (missing.includes('redis-server') && existsSync('/run/systemd/system')) {
+    await root('systemctl', 'disable', '--quiet', 'redis-server')
+  }
+  const still = missingPackages()
+  if (still.length > 0) throw new ScriptError(`Still missing after their installation: ${still.join(' ')}.`, 81)
+  return missing
+}
+
+/** Keeps apt from starting daemons (Redis) while it installs. A policy of the machine's own stays as it is. */
+async function denyServices(root) {
+  const file = '/usr/sbin/policy-rc.d'
+  if (existsSync(file)) return async () => {}
+  const script = '#!/bin/sh\nexit 101\n'
+  if (process.getuid?.() === 0) {
+    writeFileSync(file, script, {mode: 0o755})
+    return async () => rmSync(file, {force: true})
+  }
+  await root('sh', '-c', `printf '%s' '${script}' >${file} && chmod 755 ${file}`)
+  return () => root('rm', '-f', file)
+}

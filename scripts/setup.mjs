@@ -1,0 +1,54 @@
+// Everything between a fresh clone on a bare Debian 12 with Node >= 20 and a built tree. Idempotent; only Node's own modules.
+import {existsSync} from 'node:fs'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {withLock} from './lib/lock.mjs'
+import {installPackages, missingPackages} from './lib/packages.mjs'
+import {main, node22, phase, programEnv, root, run, ScriptError} from './lib/run.mjs'
+import {digest, readStamp, writeStamp} from './lib/stamp.mjs'
+
+/** What the build reads. A change in any of it makes a new build. */
+const buildInputs = [
+  'src',
+  'native',
+  'package.json',
+  'package-lock.json',
+  'scripts/build.mjs',
+  'scripts/lib/bundle.mjs',
+  'scripts/lib/bundle-agent.mjs',
+]
+
+/** Packages, dependencies, build: each only when needed. Prints a line for each step that did something. */
+export async function setup() {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major < 20) throw new ScriptError(`Node ${process.versions.node} is too old: at least Node 20 is needed.`)
+  await withLock(async () => {
+    if (missingPackages().length > 0) {
+      await phase('setup', 'Debian packages', async () => (await installPackages()).join(' '))
+    }
+    const dependencies = digest(['package-lock.json'])
+    if (readStamp('dependencies') !== dependencies || !existsSync(node22)) {
+      await phase('setup', 'npm ci', () => npmCi())
+      writeStamp('dependencies', dependencies)
+    }
+    const sources = digest(buildInputs)
+    if (readStamp('build') !== sources || !existsSync(join(root, 'lib'))) {
+      await phase('setup', 'build', async () => {
+        await run(node22, [join(root, 'scripts/build.mjs'), '--locked'], {env: programEnv(), failure: 'The build'})
+      })
+      writeStamp('build', digest(buildInputs))
+    }
+  })
+}
+
+/** By the npm that runs us, if one does. Development dependencies are needed whatever NODE_ENV says. */
+async function npmCi() {
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
+  const npm = process.env.npm_execpath
+  // npm hands its own settings down; those of `npm run --silent` and the like must not change an installation.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'npm_config_omit'))
+  const options = {env, failure: 'npm ci'}
+  await (npm?.endsWith('.js') ? run(process.execPath, [npm, ...args], options) : run('npm', args, options))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(setup)

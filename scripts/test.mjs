@@ -1,0 +1,39 @@
+// `npm test`: the set-up, then every check. `npm run test:long` runs every large matrix whole instead of a fixed slice of it.
+import {existsSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {main, node22, root} from './lib/run.mjs'
+import {add, check, none, report, vitest} from './lib/results.mjs'
+import {setup} from './setup.mjs'
+
+const tool = (path) => join(root, 'node_modules', path)
+
+const manifest = join(root, 'oclif.manifest.json')
+const readManifest = () => (existsSync(manifest) ? readFileSync(manifest, 'utf8') : undefined)
+
+/** The committed manifest must be the one that the build writes; the build corrects it, which is still a failure. */
+async function checkManifest(before) {
+  const built = await check('manifest', node22, [join(root, 'scripts/build.mjs'), '--manifest'])
+  if (built.failed > 0 || readManifest() === before) return built
+  console.log('== manifest: oclif.manifest.json was out of date and has been written anew; commit it')
+  return {passed: 0, failed: 1, skipped: 0}
+}
+
+await main(async () => {
+  const long = process.argv.includes('--long')
+  const env = long ? {MIRRORD_LONG: '1'} : {}
+  const committed = readManifest()
+  await setup()
+  let counts = none
+  const count = async (result) => {
+    counts = add(counts, await result)
+  }
+  await count(checkManifest(committed))
+  await count(check('types', node22, [tool('typescript/bin/tsc'), '--noEmit']))
+  await count(check('lint', node22, [tool('eslint/bin/eslint.js'), '.']))
+  await count(check('format', node22, [tool('prettier/bin/prettier.cjs'), '--check', '.']))
+  await count(vitest('unit and integration tests', 'vitest.config.ts', {env}))
+  await count(
+    vitest('end-to-end tests on the sandbox', 'vitest.e2e.config.ts', {env: {...env, MIRRORD_E2E_KUBECONFIG: ''}}),
+  )
+  return report(long ? 'npm run test:long' : 'npm test', counts)
+})
