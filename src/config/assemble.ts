@@ -1,0 +1,150 @@
+import {z} from 'zod'
+import {asSection, fieldMeta, isRecord, unwrap, type Environment, type FieldMeta} from './meta.ts'
+import type {ConfigFile} from './files.ts'
+
+/** Where a value came from, in words: `flag --x`, `env X`, `file f:3` or `default`. */
+export type Origin = string
+
+/** Values of flags by their long name without dashes; those that are no flags of the configuration are passed over. */
+export type FlagValues = Readonly<Record<string, unknown>>
+
+/** Something wrong with one key. */
+export interface Problem {
+  /** Dotted path; empty for the whole configuration. */
+  path: string
+  message: string
+  /** Valid, but not available in this version. */
+  later?: boolean
+  /** Where the value came from, when that is not the file. */
+  origin?: Origin
+}
+
+/** The values of all sources laid over each other, not validated yet. */
+export interface Assembled {
+  raw: Record<string, unknown>
+  /** By dotted path; only keys that some source sets. */
+  origins: Map<string, Origin>
+  problems: Problem[]
+}
+
+/** The sources, strongest first. */
+export interface Sources {
+  flags: FlagValues
+  env: Environment
+  file?: ConfigFile
+}
+
+/**
+ * Lays flags over variables over the file, key by key (config.md 2.5), after turning the file's short forms into
+ * sections (2.6). A key that is null counts as left out. Values that cannot be read from text are problems, not errors.
+ */
+export function assemble(schema: z.ZodType, sources: Sources): Assembled {
+  const origins = new Map<string, Origin>()
+  const problems: Problem[] = []
+  const {file} = sources
+
+  const fileOrigin = (path: readonly string[]): Origin => {
+    for (let length = path.length; length > 0; length--) {
+      const line = file?.lines.get(path.slice(0, length).join('.'))
+      if (line !== undefined) return `file ${file!.name}:${line}`
+    }
+    return `file ${file?.name}`
+  }
+
+  const visit = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {
+    const section = asSection(node)
+    if (!section) return leaf(node, path, given)
+    const value: unknown = given === null ? undefined : (section.meta.expand?.(given) ?? given)
+    if (value !== undefined && !isRecord(value)) {
+      const short = section.meta.short ? `, or ${section.meta.short}` : ''
+      problems.push({path: path.join('.'), message: `expected an object${short}; found ${typeName(value)}`})
+      return undefined
+    }
+    const result: Record<string, unknown> = {}
+    for (const [key, child] of Object.entries(section.object.shape)) {
+      const merged = visit(
+        child as z.ZodType,
+        [...path, key],
+        value && Object.hasOwn(value, key) ? value[key] : undefined,
+      )
+      if (merged !== undefined) result[key] = merged
+    }
+    // Unknown keys stay in, so that validation reports them with all the others. Even __proto__ becomes a key.
+    for (const key of Object.keys(value ?? {})) {
+      if (key in section.object.shape && Object.hasOwn(section.object.shape, key)) continue
+      Object.defineProperty(result, key, {value: value![key], enumerable: true})
+    }
+    return result
+  }
+
+  const leaf = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {
+    const meta = fieldMeta(node, path)
+    const name = path.join('.')
+    const text = fromFlags(meta, sources.flags) ?? fromVariable(meta, sources.env)
+    let value = given === null ? undefined : given
+    if (value !== undefined) origins.set(name, fileOrigin(path))
+    if (text) {
+      origins.set(name, text.origin)
+      try {
+        value = meta.fromText ? meta.fromText(text.text) : readText(node, text.text)
+      } catch (error) {
+        problems.push({path: name, message: (error as Error).message, origin: text.origin})
+        value = undefined
+      }
+    }
+    return complete(meta, name, value)
+  }
+
+  const complete = (meta: FieldMeta, name: string, value: unknown): unknown => {
+    const completed = meta.complete?.(value, sources.env)
+    if (!completed) return value
+    if (completed.origin !== undefined) origins.set(name, completed.origin)
+    return completed.value
+  }
+
+  return {raw: visit(schema, [], file?.value) as Record<string, unknown>, origins, problems}
+}
+
+function fromFlags(meta: FieldMeta, flags: FlagValues): {text: string; origin: Origin} | undefined {
+  for (const [flag, meaning] of Object.entries(meta.flags ?? {})) {
+    const value = flags[flag]
+    // A boolean flag that was not given may arrive as false; `--flag=false` exists only where the flag has a value.
+    if (value === undefined || value === null || (value === false && meaning !== true)) continue
+    const text = meaning === true ? (Array.isArray(value) ? value.join(';') : String(value)) : meaning
+    return {text, origin: `flag --${flag}`}
+  }
+  return undefined
+}
+
+function fromVariable(meta: FieldMeta, env: Environment): {text: string; origin: Origin} | undefined {
+  const text = meta.env === undefined ? undefined : env[meta.env]
+  return text === undefined ? undefined : {text, origin: `env ${meta.env}`}
+}
+
+/** Reads a text by the type of a key: exactly `true`/`false`, whole decimal numbers, lists separated by `;`. */
+function readText(schema: z.ZodType, text: string): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodBoolean) {
+    if (text === 'true' || text === 'false') return text === 'true'
+    throw new Error(`expected true or false, found "${text}"`)
+  }
+  if (inner instanceof z.ZodNumber) {
+    if (/^-?\d+$/.test(text)) return Number(text)
+    throw new Error(`expected a whole number, found "${text}"`)
+  }
+  if (inner instanceof z.ZodPipe && unwrap(inner.in as z.ZodType) instanceof z.ZodUnion) {
+    const options = (unwrap(inner.in as z.ZodType) as z.ZodUnion).options
+    if (options.some((option) => option instanceof z.ZodArray)) return text.split(';')
+  }
+  return text
+}
+
+/** The type of a value in plain words; never the value, which may be a secret. */
+export function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'an object'
+  if (typeof value === 'boolean') return `${value}`
+  return typeof value === 'string' ? (value === '' ? 'an empty string' : 'a string') : `a ${typeof value}`
+}

@@ -1,0 +1,154 @@
+import {readFile as readFromDisk} from 'node:fs/promises'
+import path from 'node:path'
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {isRecord} from './meta.ts'
+import {FileSyntaxError, readJson, type Parsed} from './json-reader.ts'
+
+/** A configuration file as read: its name as the user gave it, its keys, and the line of each where the format tells. */
+export interface ConfigFile {
+  name: string
+  value: Record<string, unknown>
+  lines: ReadonlyMap<string, number>
+}
+
+/** Reads a text file; `-` is standard input. */
+export type ReadText = (file: string) => Promise<string>
+
+/** Reads from disk and standard input. */
+export const readText: ReadText = (file) => (file === '-' ? readStandardInput() : readFromDisk(file, 'utf8'))
+
+const formats: Record<string, (source: string) => Parsed | Promise<Parsed>> = {
+  '': readJson,
+  '.json': readJson,
+  '.yaml': readYaml,
+  '.yml': readYaml,
+  '.toml': readToml,
+}
+
+/**
+ * Reads a configuration file by its extension, compared with case as upstream does (config.md 2.1). `name` is relative
+ * to `cwd`. Throws a MirrordError: CONFIG_NOT_FOUND (exit configNotFound), CONFIG_SYNTAX or CONFIG_FORMAT (exit
+ * configInvalid), with file, line and column but no text of the file.
+ */
+export async function readConfigFile(name: string, cwd: string, read: ReadText = readText): Promise<ConfigFile> {
+  const standardInput = name === '-'
+  const extension = standardInput ? '' : path.extname(name)
+  const parse = formats[extension]
+  if (!parse) {
+    throw new MirrordError({
+      code: 'CONFIG_FORMAT',
+      exit: 'configInvalid',
+      what: `The configuration file ${name} has an unknown extension: ${extension}.`,
+      why: 'The extension decides the format; json, toml, yml and yaml are known (a file without one is JSON).',
+      next: ['Rename the file to end in .json, .toml, .yml or .yaml.'],
+    })
+  }
+  const source = await readSource(name, standardInput ? '-' : path.resolve(cwd, name), read)
+  const shown = standardInput ? 'standard input' : name
+  try {
+    const {value, lines} = await parse(source)
+    // An empty YAML or TOML document is a file without settings.
+    if (value === null || value === undefined) return {name: shown, value: {}, lines}
+    if (!isRecord(value)) throw new FileSyntaxError('the top level must be an object with keys')
+    return {name: shown, value, lines}
+  } catch (error) {
+    if (!(error instanceof FileSyntaxError)) throw error
+    const place =
+      error.line === undefined ? '' : `:${error.line}${error.column === undefined ? '' : `:${error.column}`}`
+    throw new MirrordError({
+      code: 'CONFIG_SYNTAX',
+      exit: 'configInvalid',
+      what: `The configuration file is malformed: ${shown}${place}.`,
+      why: `${error.message[0]?.toUpperCase()}${error.message.slice(1)}.`,
+      next: [`Correct ${shown}${error.line === undefined ? '' : ` at line ${error.line}`}.`],
+    })
+  }
+}
+
+async function readSource(name: string, file: string, read: ReadText): Promise<string> {
+  try {
+    return await read(file)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    const reasons: Record<string, string> = {
+      ENOENT: 'There is no such file.',
+      EACCES: 'The file may not be read by this user.',
+      EISDIR: 'It is a directory.',
+    }
+    throw new MirrordError(
+      {
+        code: 'CONFIG_NOT_FOUND',
+        exit: 'configNotFound',
+        what: `The configuration file ${name} cannot be read.`,
+        why: (code && reasons[code]) ?? (code ? `The system answered ${code}.` : undefined),
+        next: [`Check the path: it was taken as ${file}.`],
+      },
+      {cause: error},
+    )
+  }
+}
+
+async function readYaml(source: string): Promise<Parsed> {
+  const {LineCounter, isMap, isScalar, isSeq, parseDocument} = await import('yaml')
+  const counter = new LineCounter()
+  const document = parseDocument(source, {lineCounter: counter, prettyErrors: false, merge: true})
+  const [first] = document.errors
+  if (first) {
+    const {line, col} = counter.linePos(first.pos[0])
+    throw new FileSyntaxError(yamlReason(first.code), line, col)
+  }
+  const lines = new Map<string, number>()
+  const visit = (node: unknown, place: string) => {
+    const step = (key: string | number, child: unknown, start: number | undefined) => {
+      const next = place === '' ? `${key}` : `${place}.${key}`
+      if (start !== undefined) lines.set(next, counter.linePos(start).line)
+      visit(child, next)
+    }
+    if (isMap(node)) {
+      for (const {key, value} of node.items) if (isScalar(key)) step(String(key.value), value, key.range?.[0])
+    } else if (isSeq(node)) {
+      for (const [index, item] of node.items.entries()) {
+        step(index, item, (item as {range?: readonly number[]} | null)?.range?.[0])
+      }
+    }
+  }
+  visit(document.contents, '')
+  try {
+    return {value: document.toJS({maxAliasCount: 100}) as unknown, lines}
+  } catch {
+    throw new FileSyntaxError('an alias cannot be resolved')
+  }
+}
+
+/** The library's messages may quote the file, so the reason is told from its error code. */
+function yamlReason(code: string): string {
+  const reasons: Record<string, string> = {
+    BAD_INDENT: 'the indentation is wrong',
+    TAB_AS_INDENT: 'a tab is used as indentation; use spaces',
+    DUPLICATE_KEY: 'a key occurs twice',
+    MISSING_CHAR: 'a character is missing, for example a closing quote, bracket or colon',
+    MULTIPLE_DOCS: 'the file holds several documents; one is expected',
+    BAD_ALIAS: 'an alias or anchor is malformed',
+    MULTILINE_IMPLICIT_KEY: 'a key runs over several lines; a colon or a quote is probably missing',
+    BLOCK_AS_IMPLICIT_KEY: 'a value has a key inside; quote it if it contains ": "',
+  }
+  return reasons[code] ?? `the YAML is malformed (${code})`
+}
+
+async function readToml(source: string): Promise<Parsed> {
+  const {parse, TomlError} = await import('smol-toml')
+  try {
+    return {value: parse(source), lines: new Map()}
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    // First line only: the rest of the message is an excerpt of the file.
+    const reason = error.message.split('\n')[0]!.replace(/^Invalid TOML document:\s*/, '')
+    throw new FileSyntaxError(reason, error.line, error.column)
+  }
+}
+
+async function readStandardInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}

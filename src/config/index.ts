@@ -1,0 +1,7 @@
+export type {FlagValues, Origin} from './assemble.ts'
+export type {Environment} from './meta.ts'
+export {nearest} from './nearest.ts'
+export {defaultConfigFile, resolveConfig, type ResolvedConfig, type ResolveInput} from './resolve.ts'
+export {defaultAgentImage} from './schema/agent.ts'
+export {rootSection, type AgentConfig, type Config} from './schema/root.ts'
+export {formatTarget, parseTarget, type TargetPath} from './target.ts'

@@ -1,0 +1,98 @@
+import {z} from 'zod'
+import {typeName, type Problem} from './assemble.ts'
+import {asSection, unwrap} from './meta.ts'
+import {nearest} from './nearest.ts'
+
+/** Turns the validator's issues into problems in plain words. No message holds a value: values may be secrets. */
+export function describeIssues(error: z.ZodError, schema: z.ZodType, raw: unknown): Problem[] {
+  return error.issues.flatMap((issue) => describe(issue, schema, raw))
+}
+
+function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Problem[] {
+  const path = issue.path.join('.')
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({
+        path: path === '' ? key : `${path}.${key}`,
+        message: unknownKey(key, issue.path, schema),
+      }))
+    case 'invalid_type':
+      return [{path, message: `expected ${article(issue.expected)}; found ${typeName(at(raw, issue.path))}`}]
+    case 'invalid_value':
+      return [{path, message: `expected ${issue.values.map((value) => `"${String(value)}"`).join(', ')}`}]
+    case 'too_small':
+      return [{path, message: issue.origin === 'string' ? 'must not be empty' : `must be at least ${issue.minimum}`}]
+    case 'too_big':
+      return [{path, message: `must be at most ${issue.maximum}`}]
+    case 'invalid_union':
+      return describeUnion(issue, path, schema, raw)
+    case 'custom':
+      return [{path, message: issue.message, later: (issue.params as {later?: boolean} | undefined)?.later}]
+    default:
+      return [{path, message: issue.message}]
+  }
+}
+
+/** Inside a union, the branch that got furthest tells more than the union: an unknown key in the object form, say. */
+function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: string, schema: z.ZodType, raw: unknown): Problem[] {
+  const deeper = issue.errors.find((branch) =>
+    branch.every((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'),
+  )
+  if (deeper && deeper.length > 0) {
+    return deeper.flatMap((inner) => describe({...inner, path: [...issue.path, ...inner.path]}, schema, raw))
+  }
+  return [{path, message: `${issue.message}; found ${typeName(at(raw, issue.path))}`}]
+}
+
+function unknownKey(key: string, parent: readonly PropertyKey[], schema: z.ZodType): string {
+  const siblings = keysOf(schema, parent)
+  const [near] = nearest(key, siblings, 1)
+  if (near !== undefined) return `is not a known key; did you mean "${near}"?`
+  // A key at the wrong place is as frequent as a misspelt one: look for it in the whole tree.
+  const elsewhere = [...allPaths(schema)].filter((path) => path.endsWith(`.${key}`) || path === key)
+  if (elsewhere[0] !== undefined) return `is not a known key here; did you mean "${elsewhere[0]}"?`
+  return `is not a known key${siblings.length > 0 ? `; known here: ${siblings.join(', ')}` : ''}`
+}
+
+/** The keys known at a path, inside the objects, lists and unions of single keys too. */
+function keysOf(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let nodes = objectsOf(schema)
+  for (const step of path) {
+    if (typeof step === 'number') continue
+    nodes = nodes.flatMap((node) => objectsOf(node.shape[String(step)] as z.ZodType | undefined))
+  }
+  return nodes.flatMap((node) => Object.keys(node.shape))
+}
+
+function objectsOf(schema: z.ZodType | undefined): z.ZodObject[] {
+  const inner = schema && unwrap(schema)
+  if (inner instanceof z.ZodObject) return [inner]
+  if (inner instanceof z.ZodUnion) return inner.options.flatMap((option) => objectsOf(option as z.ZodType))
+  if (inner instanceof z.ZodArray) return objectsOf(inner.element as z.ZodType)
+  if (inner instanceof z.ZodPipe) return objectsOf(inner.in as z.ZodType)
+  return []
+}
+
+function* allPaths(schema: z.ZodType, prefix = ''): Generator<string> {
+  for (const [key, child] of Object.entries(asSection(schema)?.object.shape ?? {})) {
+    yield `${prefix}${key}`
+    yield* allPaths(child as z.ZodType, `${prefix}${key}.`)
+  }
+}
+
+function at(raw: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], raw)
+}
+
+function article(expected: string): string {
+  const names: Record<string, string> = {
+    int: 'a whole number',
+    boolean: 'true or false',
+    array: 'a list',
+    record: 'a map',
+    object: 'an object',
+    string: 'a string',
+    number: 'a number',
+  }
+  return names[expected] ?? expected
+}

@@ -1,0 +1,129 @@
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {assemble, type FlagValues, type Origin, type Problem} from './assemble.ts'
+import {readConfigFile, type ConfigFile, type ReadText} from './files.ts'
+import {describeIssues} from './issues.ts'
+import {leaves, type Environment} from './meta.ts'
+import {rootSection, type Config} from './schema/root.ts'
+import {inertWarnings, unavailable, verify} from './verify.ts'
+
+/** What `resolveConfig` starts from. */
+export interface ResolveInput {
+  /** Parsed flags by long name, as oclif gives them: `{target: 'pod/x', steal: true, 'config-file': 'm.json'}`. */
+  flags: FlagValues
+  env: Environment
+  cwd: string
+  /** Mode of incoming traffic when no source sets one (ruling R2): `ci start` steals, `exec` mirrors. */
+  incomingDefault?: 'steal' | 'mirror'
+  readFile?: ReadText
+}
+
+/** A configuration that is complete, valid and within what this version does. */
+export interface ResolvedConfig {
+  config: Config
+  /** Where each key's value came from, by dotted path; every key of the schema is in it. */
+  origins: ReadonlyMap<string, Origin>
+  /** The configuration file as it was named, if there was one. */
+  file?: string
+  warnings: string[]
+}
+
+/** The file that a bare `-f` means. */
+export const defaultConfigFile = './.mirrord/mirrord.json'
+
+/**
+ * Resolves the configuration: flag, else environment, else file, else default, for each key. Throws a MirrordError:
+ * those of `readConfigFile`; CONFIG_INVALID (exit configInvalid) with every problem at once; CONFIG_UNSUPPORTED (exit
+ * configUnsupported) naming each key that asks for something that comes later.
+ */
+export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig> {
+  const file = await configFile(input)
+  const {raw, origins, problems} = assemble(rootSection, {flags: input.flags, env: input.env, file})
+  applyIncomingDefault(raw, origins, input.incomingDefault ?? 'steal')
+  const parsed = rootSection.safeParse(raw)
+  if (!parsed.success) problems.push(...describeIssues(parsed.error, rootSection, raw))
+  if (!parsed.success || problems.length > 0) throw refusal(problems, origins, file)
+  const config = parsed.data
+  const warnings = [...inertWarnings(config, origins), ...settleTarget(config, origins)]
+  const wrong = [...verify(config, origins), ...unavailable(config)]
+  if (wrong.length > 0) throw refusal(wrong, origins, file)
+  if (config.accept_invalid_certificates) {
+    warnings.push('The certificate of the Kubernetes API is not verified (accept_invalid_certificates).')
+  }
+  return {config, origins: complete(origins), file: file?.name, warnings}
+}
+
+/** Loads the file that flag or environment names. There is no discovery (config.md 2.1). */
+async function configFile(input: ResolveInput): Promise<ConfigFile | undefined> {
+  const flag = input.flags['config-file']
+  const name = typeof flag === 'string' ? flag || defaultConfigFile : input.env.MIRRORD_CONFIG_FILE
+  if (name === undefined || name === '') return undefined
+  return readConfigFile(name, input.cwd, input.readFile)
+}
+
+function applyIncomingDefault(raw: Record<string, unknown>, origins: Map<string, Origin>, mode: string): void {
+  if (origins.has(incomingMode)) return
+  const feature = raw.feature as Record<string, Record<string, Record<string, unknown>>> | undefined
+  // Absent where the section itself was refused as malformed; that problem is reported anyway.
+  const incoming = feature?.network?.incoming
+  if (incoming) incoming.mode = mode
+}
+
+const incomingMode = 'feature.network.incoming.mode'
+
+/** Without a target there is nothing to take traffic from: the default becomes off, and an explicit mode is reported. */
+function settleTarget(config: Config, origins: ReadonlyMap<string, Origin>): string[] {
+  const {incoming} = config.feature.network
+  if (config.target.path !== undefined && config.target.path.kind !== 'targetless') {
+    return []
+  }
+  const warnings: string[] = []
+  if (config.agent.namespace !== undefined) {
+    warnings.push('agent.namespace has no effect without a target: the agent is created in target.namespace.')
+  }
+  if (!origins.has(incomingMode)) incoming.mode = 'off'
+  else if (config.target.path === undefined && incoming.mode !== 'off') {
+    warnings.push(
+      `There is no target, so no traffic is taken: ${incomingMode} (${origins.get(incomingMode)}) counts as "off".`,
+    )
+    incoming.mode = 'off'
+  }
+  return warnings
+}
+
+function complete(origins: ReadonlyMap<string, Origin>): Map<string, Origin> {
+  return new Map([...leaves(rootSection)].map(({path}) => [path.join('.'), origins.get(path.join('.')) ?? 'default']))
+}
+
+function refusal(problems: readonly Problem[], origins: ReadonlyMap<string, Origin>, file?: ConfigFile): MirrordError {
+  // A malformed configuration comes first: what it asks for is not known yet.
+  const invalid = problems.filter((problem) => !problem.later)
+  const shown = invalid.length > 0 ? invalid : problems
+  const unsupported = invalid.length === 0
+  const sentences = shown.map((problem) => sentence(problem, origins, file))
+  const count = shown.length === 1 ? '' : ` in ${shown.length} places`
+  return new MirrordError({
+    code: unsupported ? 'CONFIG_UNSUPPORTED' : 'CONFIG_INVALID',
+    exit: unsupported ? 'configUnsupported' : 'configInvalid',
+    what: unsupported
+      ? `The configuration asks for something that this version does not do${count}.`
+      : `The configuration is invalid${count}.`,
+    why: sentences.length === 1 ? sentences[0] : undefined,
+    next: unsupported
+      ? [`Leave out ${listed(shown.map((problem) => problem.path))}.`]
+      : [`Correct ${listed(shown.map((problem) => problem.path || 'the configuration'))}.`],
+    detail: sentences.length > 1 ? sentences.join('\n') : undefined,
+  })
+}
+
+function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): string {
+  const line = file?.lines.get(problem.path)
+  const origin =
+    problem.origin ?? origins.get(problem.path) ?? (file && `file ${file.name}${line === undefined ? '' : `:${line}`}`)
+  const place = origin && origin !== 'default' ? ` (${origin})` : ''
+  return `${problem.path}${place}: ${problem.message}${/[.?]$/.test(problem.message) ? '' : '.'}`
+}
+
+function listed(names: readonly string[]): string {
+  const unique = [...new Set(names)]
+  return unique.length < 2 ? unique.join('') : `${unique.slice(0, -1).join(', ')} and ${unique.at(-1)}`
+}

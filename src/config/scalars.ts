@@ -1,0 +1,29 @@
+import {z} from 'zod'
+
+/** A whole number of at most 16 bits. */
+export const u16 = () => z.int().min(0).max(65_535)
+/** A whole number of at most 32 bits. */
+export const u32 = () => z.int().min(0).max(4_294_967_295)
+/** A whole number; upstream has 64 bits, a number of JavaScript is exact up to 2^53. */
+export const u64 = () => z.int().min(0)
+/** A text that is not empty. */
+export const text = () => z.string().min(1)
+/** A TCP port. */
+export const port = () => z.int().min(1).max(65_535)
+
+/** A text or a list of texts, read as a list. */
+export const list = () =>
+  z
+    .union([z.string(), z.array(z.string())], {error: 'expected a string or a list of strings'})
+    .transform((value) => (Array.isArray(value) ? value : [value]))
+
+/** As `list`, and each text may hold several entries separated by `;` (the patterns of `feature.env`, config.md 5.1). */
+export const patterns = () =>
+  z
+    .union([z.string(), z.array(z.string())], {error: 'expected a string or a list of strings'})
+    .transform((value) =>
+      (Array.isArray(value) ? value : [value]).flatMap((entry) => entry.split(';')).filter((entry) => entry !== ''),
+    )
+
+/** A map from text to text. */
+export const textMap = () => z.record(z.string(), z.string())
