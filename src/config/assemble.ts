@@ -54,10 +54,11 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   const visit = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {
     const section = asSection(node)
     if (!section) return leaf(node, path, given)
-    const value: unknown = given === null ? undefined : (section.meta.expand?.(given) ?? given)
-    if (value !== undefined && !isRecord(value)) {
+    const expanded: unknown = given === null ? undefined : (section.meta.expand?.(given) ?? given)
+    const value = isRecord(expanded) ? expanded : undefined
+    if (expanded !== undefined && !value) {
       const short = section.meta.short ? `, or ${section.meta.short}` : ''
-      problems.push({path: path.join('.'), message: `expected an object${short}; found ${typeName(value)}`})
+      problems.push({path: path.join('.'), message: `expected an object${short}; found ${typeName(expanded)}`})
       return undefined
     }
     const result: Record<string, unknown> = {}
