@@ -82,7 +82,7 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
     const meta = fieldMeta(node, path)
     const name = path.join('.')
     const text = fromFlags(meta, sources.flags) ?? fromVariable(meta, sources.env)
-    let value = given === null ? undefined : given
+    let value: unknown = given === null ? undefined : given
     if (value !== undefined) origins.set(name, fileOrigin(path))
     if (text) {
       origins.set(name, text.origin)
