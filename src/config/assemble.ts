@@ -111,7 +111,8 @@ function fromFlags(meta: FieldMeta, flags: FlagValues): {text: string; origin: O
     const value = flags[flag]
     // A boolean flag that was not given may arrive as false; `--flag=false` exists only where the flag has a value.
     if (value === undefined || value === null || (value === false && meaning !== true)) continue
-    const text = meaning === true ? (Array.isArray(value) ? value.join(';') : String(value)) : meaning
+
+    const text = meaning === true ? flagText(value) : meaning
     return {text, origin: `flag --${flag}`}
   }
   return undefined
@@ -148,4 +149,9 @@ export function typeName(value: unknown): string {
   if (typeof value === 'object') return 'an object'
   if (typeof value === 'boolean') return `${value}`
   return typeof value === 'string' ? (value === '' ? 'an empty string' : 'a string') : `a ${typeof value}`
+}
+
+/** The value of a flag as text: flags that may be repeated arrive as lists, others as text, number or boolean. */
+function flagText(value: unknown): string {
+  return Array.isArray(value) ? value.map(flagText).join(';') : String(value as string | number | boolean)
 }
