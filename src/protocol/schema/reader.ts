@@ -60,12 +60,6 @@ export class Reader {
     if (!resume) this.#checkpoints = undefined
   }
 
-  /** Forgets the buffer, so that the reader does not keep it alive. */
-  release(): void {
-    this.#bytes = Buffer.alloc(0)
-    this.#checkpoints = undefined
-  }
-
   /** Absolute index in the buffer of the next byte. */
   get pos(): number {
     return this.#pos
