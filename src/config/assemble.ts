@@ -153,5 +153,5 @@ export function typeName(value: unknown): string {
 
 /** The value of a flag as text: flags that may be repeated arrive as lists, others as text, number or boolean. */
 function flagText(value: unknown): string {
-  return Array.isArray(value) ? value.map(flagText).join(';') : String(value as string | number | boolean)
+  return Array.isArray(value) ? value.map(flagText).join(';') : String(value)
 }

@@ -1,0 +1,25 @@
+export {
+  connectAgent,
+  createAgentJob,
+  deleteAgentJob,
+  waitForAgentGone,
+  type AgentJob,
+  type ConnectedAgent,
+  type ConnectOptions,
+} from './agent.ts'
+export {
+  agentContainer,
+  agentJobObject,
+  drawIdentity,
+  sessionLabel,
+  type AgentIdentity,
+  type AgentPlan,
+} from './agent-job.ts'
+export type {KubeClient, Request, RetryPolicy} from './client.ts'
+export {checkCluster, loadCluster, type Cluster, type ClusterChoice, type ServerVersion} from './cluster.ts'
+export {eventLines, logTail} from './diagnosis.ts'
+export {ApiError, isStatus} from './errors.ts'
+export {loadLibrary} from './kubeconfig.ts'
+export {openForward, PortUnreachable, type ForwardChannel, type PodPort} from './port-forward.ts'
+export type {Mesh, Runtime} from './readiness.ts'
+export {resolveTarget, type ResolvedTarget} from './target.ts'

@@ -1,0 +1,93 @@
+/**
+ * The few fields of Kubernetes objects that are read here, as they are on the wire: every field may be missing, times are
+ * text. (The library's own types promise parsed dates, which its HTTP layer makes; ours does not.)
+ */
+export interface ObjectMeta {
+  name?: string
+  namespace?: string
+  uid?: string
+  resourceVersion?: string
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+  deletionTimestamp?: string
+}
+
+export interface ContainerState {
+  waiting?: {reason?: string; message?: string}
+  running?: {startedAt?: string}
+  terminated?: {exitCode?: number; reason?: string; message?: string; signal?: number}
+}
+
+export interface ContainerStatus {
+  name: string
+  ready?: boolean
+  restartCount?: number
+  image?: string
+  containerID?: string
+  state?: ContainerState
+  lastState?: ContainerState
+}
+
+export interface Probe {
+  httpGet?: {port: number | string}
+  grpc?: {port: number}
+}
+
+export interface Container {
+  name: string
+  image?: string
+  ports?: {name?: string; containerPort: number}[]
+  readinessProbe?: Probe
+  livenessProbe?: Probe
+}
+
+export interface Pod {
+  metadata?: ObjectMeta
+  spec?: {nodeName?: string; shareProcessNamespace?: boolean; containers?: Container[]}
+  status?: {
+    phase?: string
+    reason?: string
+    message?: string
+    podIPs?: {ip?: string}[]
+    conditions?: {type: string; status: string; reason?: string; message?: string}[]
+    containerStatuses?: ContainerStatus[]
+    initContainerStatuses?: ContainerStatus[]
+  }
+}
+
+export interface LabelSelector {
+  matchLabels?: Record<string, string>
+  matchExpressions?: {key: string; operator: string; values?: string[]}[]
+}
+
+export interface Deployment {
+  metadata?: ObjectMeta
+  spec?: {replicas?: number; selector?: LabelSelector}
+}
+
+export interface KubeEvent {
+  metadata?: ObjectMeta
+  type?: string
+  reason?: string
+  message?: string
+  count?: number
+  lastTimestamp?: string | null
+  eventTime?: string | null
+}
+
+export interface List<T> {
+  metadata?: {resourceVersion?: string; continue?: string}
+  items: T[]
+}
+
+export interface WatchEvent<T> {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  object: T
+}
+
+/** An answer of the API server that is not a success. */
+export interface Status {
+  message?: string
+  reason?: string
+  code?: number
+}
