@@ -1,0 +1,234 @@
+import {writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import type {ExitCodeName} from '../../src/errors/exit-codes.ts'
+import {expectExit, expectFailure, Harness} from './support/harness.ts'
+import type {Job} from './support/mirrord.ts'
+
+let harness: Harness
+let job: Job
+
+beforeAll(async () => {
+  harness = await Harness.open()
+})
+afterAll(() => harness.close())
+beforeEach(() => {
+  job = harness.job()
+})
+afterEach(() => harness.finish(job))
+
+const write = (name: string, text: string, mode = 0o644) => {
+  const file = path.join(job.folder, name)
+  writeFileSync(file, text, {mode})
+  return file
+}
+
+/** A kubeconfig for the tests' cluster with one thing changed. */
+function kubeconfig(change: {server?: string; token?: string}): string {
+  const cluster = harness.cluster.config.getCurrentCluster()!
+  return write(
+    'kubeconfig',
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'test',
+      contexts: [{name: 'test', context: {cluster: 'test', user: 'test', namespace: harness.namespace}}],
+      clusters: [
+        {
+          name: 'test',
+          cluster: {
+            server: change.server ?? cluster.server,
+            ...(cluster.caData ? {'certificate-authority-data': cluster.caData} : {}),
+            ...(cluster.caFile ? {'certificate-authority': cluster.caFile} : {}),
+          },
+        },
+      ],
+      users: [{name: 'test', user: {token: change.token ?? 'expired'}}],
+    }),
+  )
+}
+
+interface Row {
+  what: string
+  exit: ExitCodeName
+  code: string
+  /** Words that the message must hold. */
+  says?: (string | RegExp)[]
+  args?: () => string[]
+  env?: () => Record<string, string>
+  /** The program; `true` unless given. */
+  program?: () => string[]
+}
+
+const rows: Row[] = [
+  {
+    what: 'a kubeconfig that does not exist',
+    exit: 'kubeconfig',
+    code: 'KUBECONFIG_MISSING',
+    says: ['/nowhere/config', 'KUBECONFIG'],
+    env: () => ({KUBECONFIG: '/nowhere/config'}),
+  },
+  {
+    what: 'no kubeconfig at all',
+    exit: 'kubeconfig',
+    code: 'KUBECONFIG_MISSING',
+    says: ['.kube/config'],
+    env: () => ({KUBECONFIG: ''}),
+  },
+  {
+    what: 'a malformed kubeconfig',
+    exit: 'kubeconfig',
+    code: 'KUBECONFIG_MALFORMED',
+    env: () => ({KUBECONFIG: write('kubeconfig', 'clusters: [{name: x, cluster: {server')}),
+  },
+  {
+    what: 'an unknown context',
+    exit: 'kubeconfig',
+    code: 'KUBECONFIG_CONTEXT',
+    says: ['no-such-context'],
+    args: () => ['--context', 'no-such-context'],
+  },
+  {
+    what: 'a cluster that refuses the connection',
+    exit: 'clusterUnreachable',
+    code: 'CLUSTER_REFUSED',
+    says: ['127.0.0.1:9'],
+    env: () => ({KUBECONFIG: kubeconfig({server: 'https://127.0.0.1:9'})}),
+  },
+  {
+    what: 'a cluster whose name does not resolve',
+    exit: 'clusterUnreachable',
+    code: 'CLUSTER_DNS',
+    says: ['no-such-cluster.invalid'],
+    env: () => ({KUBECONFIG: kubeconfig({server: 'https://no-such-cluster.invalid:6443'})}),
+  },
+  {
+    what: 'a token that the cluster does not accept',
+    exit: 'unauthorized',
+    code: 'UNAUTHORIZED',
+    env: () => ({KUBECONFIG: kubeconfig({token: 'expired'})}),
+  },
+  {
+    what: 'a deployment that does not exist',
+    exit: 'targetNotFound',
+    code: 'TARGET_NOT_FOUND',
+    says: ['no-such-app'],
+    args: () => ['--target', 'deployment/no-such-app'],
+  },
+  {
+    what: 'a pod that does not exist',
+    exit: 'targetNotFound',
+    code: 'TARGET_NOT_FOUND',
+    says: ['no-such-pod'],
+    args: () => ['--target', 'pod/no-such-pod'],
+  },
+  {
+    what: 'a namespace that does not exist',
+    exit: 'targetNotFound',
+    code: 'NAMESPACE_NOT_FOUND',
+    says: ['no-such-namespace'],
+    args: () => ['--target', 'deployment/echo', '--target-namespace', 'no-such-namespace'],
+  },
+  {
+    what: 'a container that does not exist',
+    exit: 'targetNotFound',
+    code: 'CONTAINER_NOT_FOUND',
+    says: ['no-such-container', 'main'],
+    args: () => ['--target', 'deployment/echo/container/no-such-container'],
+  },
+  {
+    what: 'a deployment without a ready pod',
+    exit: 'targetNotReady',
+    code: 'TARGET_NOT_READY',
+    says: ['slow'],
+    args: () => ['--target', 'deployment/slow'],
+  },
+  {
+    what: 'a target of no known kind',
+    exit: 'configInvalid',
+    code: 'CONFIG_INVALID',
+    says: ['nonsense'],
+    args: () => ['--target', 'nonsense/echo'],
+  },
+  {
+    what: 'a program that is not on PATH',
+    exit: 'programNotFound',
+    code: 'PROGRAM_NOT_FOUND',
+    says: ['no-such-program'],
+    program: () => ['no-such-program'],
+  },
+  {
+    what: 'a program that is not executable',
+    exit: 'programNotFound',
+    code: 'PROGRAM_NOT_EXECUTABLE',
+    says: ['chmod'],
+    program: () => [write('server.sh', '#!/bin/sh\n')],
+  },
+  {
+    what: 'a configuration file that does not exist',
+    exit: 'configNotFound',
+    code: 'CONFIG_NOT_FOUND',
+    says: ['missing.json'],
+    args: () => ['--config-file', 'missing.json'],
+  },
+  {
+    what: 'a configuration file with a syntax error',
+    exit: 'configInvalid',
+    code: 'CONFIG_SYNTAX',
+    says: ['mirrord.json'],
+    args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo",,}')],
+  },
+  {
+    what: 'a configuration file with an unknown key',
+    exit: 'configInvalid',
+    code: 'CONFIG_INVALID',
+    says: ['tarket', 'target'],
+    args: () => ['--config-file', write('mirrord.json', '{"tarket": "deployment/echo"}')],
+  },
+  {
+    what: 'an agent image that cannot be pulled',
+    exit: 'agentImage',
+    code: 'AGENT_IMAGE',
+    says: ['localhost/no-such-image:1'],
+    env: () => ({MIRRORD_AGENT_IMAGE: 'localhost/no-such-image:1'}),
+  },
+  {
+    what: 'a CI API key that cannot be decoded',
+    exit: 'apiKey',
+    code: 'API_KEY_MALFORMED',
+    says: ['MIRRORD_CI_API_KEY'],
+    env: () => ({MIRRORD_CI_API_KEY: 'no key'}),
+  },
+  {
+    what: 'an operator that is asked for and not there',
+    exit: 'operator',
+    code: 'OPERATOR_MISSING',
+    args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "operator": true}')],
+  },
+]
+
+describe('ci start refuses', () => {
+  test.each(rows)('$what', async ({exit, code, says = [], args, env, program}) => {
+    const words = args?.() ?? []
+    const target = words.some((word) => ['--target', '--config-file'].includes(word))
+      ? []
+      : ['--target', 'deployment/echo']
+    const result = await job.run(['ci', 'start', ...target, ...words, '--', ...(program?.() ?? ['true'])], {
+      env: env?.(),
+    })
+    expectFailure(result, exit, code, ...says)
+    expect((await harness.who()).who).toBe('deployed')
+    await harness.nothingLeft(job)
+  })
+
+  test.each([
+    ['a missing program', ['--target', 'deployment/echo']],
+    ['an unknown flag', ['--no-such-flag', '--target', 'deployment/echo', '--', 'true']],
+    ['a number that is none', ['--ready-timeout', 'soon', '--', 'true']],
+  ])('%s', async (_, args) => {
+    const result = await job.start(...args)
+    expectExit(result, 'usage')
+    expect(result.stderr).toContain('Error:')
+    await harness.nothingLeft(job)
+  })
+})

@@ -1,0 +1,35 @@
+import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
+import {expectExit, Harness} from './support/harness.ts'
+import type {Job} from './support/mirrord.ts'
+import {programs} from './support/programs.ts'
+
+const built = programs()
+let harness: Harness
+let job: Job
+
+beforeAll(async () => {
+  harness = await Harness.open()
+})
+afterAll(() => {
+  harness.close()
+  built.dispose()
+})
+beforeEach(() => {
+  job = harness.job()
+})
+afterEach(() => harness.finish(job))
+
+// The whole number on a real cluster and in the long run, a slice of it in `npm test`.
+const rounds = process.env.MIRRORD_LONG || process.env.MIRRORD_E2E_KUBECONFIG ? 20 : 5
+
+test(`${rounds} rounds of start, request and stop leave nothing`, {timeout: rounds * 30_000}, async () => {
+  for (let round = 0; round < rounds; round++) {
+    const {words} = built.all[round % built.all.length]!
+    expectExit(await job.start('--target', 'deployment/echo', '--', ...words(8080, `round ${round}`)), 'success')
+    expect((await harness.who()).who).toBe(`round ${round}`)
+    expectExit(await job.stop(), 'success')
+    expect((await harness.who()).who).toBe('deployed')
+  }
+  await harness.nothingLeft(job)
+  expect(job.outputFolders()).toHaveLength(rounds)
+})

@@ -1,0 +1,40 @@
+import {execFileSync} from 'node:child_process'
+import {existsSync, mkdtempSync, rmSync} from 'node:fs'
+import path from 'node:path'
+
+const folder = path.join(import.meta.dirname, '../programs')
+const root = path.join(import.meta.dirname, '../../..')
+
+/** A program of the tests in one language: `words` run it on a port under a name. */
+export interface Program {
+  language: string
+  words: (port: number, name: string) => string[]
+}
+
+export const node = path.join(root, 'node_modules/.bin/node')
+
+const onPath = (name: string) =>
+  [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((entry) => path.join(entry, name)).find(existsSync)
+
+/** Go, where it is installed. */
+export const go = onPath('go')
+
+/** Builds what has to be built; `dispose` removes it. */
+export function programs(): {all: Program[]; dispose(): void} {
+  const built = mkdtempSync('/tmp/me2e-programs-')
+  const c = path.join(built, 'server-static')
+  execFileSync('gcc', ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-static', '-o', c, 'server.c'], {
+    cwd: folder,
+  })
+  const all: Program[] = [
+    {language: 'Node', words: (port, name) => [node, path.join(folder, 'server.mjs'), `${port}`, name]},
+    {language: 'Python', words: (port, name) => ['python3', path.join(folder, 'server.py'), `${port}`, name]},
+    {language: 'static C', words: (port, name) => [c, `${port}`, name]},
+  ]
+  if (go) {
+    const binary = path.join(built, 'server-go')
+    execFileSync(go, ['build', '-o', binary, 'server.go'], {cwd: folder, env: {...process.env, CGO_ENABLED: '0'}})
+    all.push({language: 'static Go', words: (port, name) => [binary, `${port}`, name]})
+  }
+  return {all, dispose: () => rmSync(built, {recursive: true, force: true})}
+}

@@ -1,0 +1,15 @@
+import {defineConfig} from 'vitest/config'
+
+// One cluster and one target: the tests run one after another. `MIRRORD_LONG=1` runs the large matrices whole.
+export default defineConfig({
+  test: {
+    include: ['test/e2e/**/*.test.ts'],
+    globalSetup: ['test/e2e/support/global-setup.ts'],
+    disableConsoleIntercept: true,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    fileParallelism: false,
+    maxWorkers: 1,
+  },
+})
