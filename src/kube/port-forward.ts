@@ -54,7 +54,8 @@ export async function openForward(cluster: Cluster, at: PodPort, signal?: AbortS
     name: at.pod,
   }
   const url = `${cluster.server.replace(/^http/, 'ws')}${pathOf(operation)}?ports=${at.port}`
-  const options: ClientOptions = {
+  // closeTimeout exists since ws 8.19; its types do not know it yet.
+  const options: ClientOptions & {closeTimeout: number} = {
     ...((await cluster.credentials.options()) as ClientOptions),
     perMessageDeflate: false,
     maxPayload: 0,
@@ -162,9 +163,8 @@ function channelOver(socket: WebSocket, at: PodPort): ForwardChannel {
   socket.on('error', (error) => (failure ??= error))
   socket.on('close', (code) => {
     const clean = code === 1000 || code === 1005
-    finish(
-      failure ?? (clean ? undefined : new Error(`The tunnel to the pod "${at.pod}" was cut (WebSocket code ${code}).`)),
-    )
+    if (!clean) failure ??= new Error(`The tunnel to the pod "${at.pod}" was cut (WebSocket code ${code}).`)
+    finish(failure)
   })
   // Nothing may arrive before the caller has set its handlers, which it does when the promise's continuation runs.
   socket.pause()
