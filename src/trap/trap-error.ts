@@ -1,4 +1,6 @@
+import {constants} from 'node:os'
 import type {UnavailableReason} from './types.ts'
+import {stages} from './wire.ts'
 
 /**
  * Why a program could not be started.
@@ -23,4 +25,44 @@ export class TrapError extends Error {
     this.errno = details?.errno
     this.unavailable = details?.unavailable
   }
+}
+
+/** The error for a `failed` message: which step of starting the program failed, with which errno. */
+export function startFailure(
+  failed: {stage: number; errno: number},
+  options: {program: string; cwd: string},
+): TrapError {
+  const {stage, errno} = failed
+  const name = errnoName(errno)
+  switch (stage) {
+    case stages.seccomp:
+      return new TrapError('unavailable', `seccomp(2) failed: ${name}`, {errno, unavailable: seccompReason(errno)})
+    case stages.getfd: {
+      const unavailable = errno === constants.errno.ENOSYS ? 'pidfd-getfd-missing' : 'pidfd-getfd-denied'
+      return new TrapError('unavailable', `pidfd_getfd(2) failed: ${name}`, {errno, unavailable})
+    }
+    case stages.chdir:
+      return new TrapError('working-directory', `${options.cwd} cannot be entered: ${name}`, {errno})
+    case stages.exec: {
+      const {ENOENT, ENOTDIR, EACCES, ENOEXEC, EISDIR, EPERM, ETXTBSY, ELOOP} = constants.errno
+      const reason = [ENOENT, ENOTDIR].includes(errno)
+        ? 'not-found'
+        : [EACCES, ENOEXEC, EISDIR, EPERM, ETXTBSY, ELOOP].includes(errno)
+          ? 'not-executable'
+          : 'failed'
+      return new TrapError(reason, `${options.program} cannot be run: ${name}`, {errno})
+    }
+    default:
+      return new TrapError('failed', `${options.program} cannot be started: ${name}`, {errno})
+  }
+}
+
+function seccompReason(errno: number): UnavailableReason {
+  if (errno === constants.errno.EBUSY) return 'other-listener'
+  if (errno === constants.errno.EPERM || errno === constants.errno.EACCES) return 'seccomp-denied'
+  return 'kernel-too-old'
+}
+
+function errnoName(errno: number): string {
+  return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`
 }

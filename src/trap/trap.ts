@@ -1,2 +1,268 @@
+import {type ChildProcess, spawn} from 'node:child_process'
+import type {Duplex} from 'node:stream'
+import {constants} from 'node:os'
+import {startFailure, TrapError} from './trap-error.ts'
+import type {Address, ProgramExit, Trap, TrapHandlers, TrapOptions} from './types.ts'
+import {connectFlags, Decoder, encode, type Fields, helloFlags, outcomes, wireVersion} from './wire.ts'
+import type {Message, MessageName} from './wire.ts'
+
 export {TrapError, type TrapErrorReason} from './trap-error.ts'
+export {probeTrap} from './probe.ts'
 export type * from './types.ts'
+
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
+
+/** A question that the session has not answered, or whose connection is not yet made. */
+interface Question {
+  hurry: AbortController
+  gone: AbortController
+  onConnected?: (source: Address | undefined) => void
+}
+
+/**
+ * Starts mirrord-trap and, below it, the program. Resolves when the program has been exec'ed; from then on the handlers
+ * answer for its whole tree.
+ * @throws TrapError (see its reasons).
+ */
+export function startTrap(options: TrapOptions, handlers: TrapHandlers): Promise<Trap> {
+  const hello = encode('hello', helloOf(options))
+  const child = spawn(options.trapPath, [], {
+    argv0: 'mirrord-trap',
+    cwd: '/',
+    env: options.env,
+    // A SIGKILL to the session's process group must not take the trap along: it ends the tree.
+    detached: options.newSession,
+    stdio: [options.stdio.stdin, options.stdio.stdout, options.stdio.stderr, 'pipe'],
+  })
+  return new Promise((resolve, reject) => {
+    const connection = new Connection(child, options, handlers, resolve, reject)
+    child.once('error', (cause) => {
+      const errno = (cause as NodeJS.ErrnoException).errno
+      connection.fail(
+        new TrapError('unavailable', `${options.trapPath} cannot be run: ${cause.message}`, {
+          unavailable: 'not-executable',
+          errno: errno === undefined ? undefined : Math.abs(errno),
+        }),
+      )
+    })
+    if (child.pid !== undefined) connection.begin(hello)
+  })
+}
+
+function helloOf(options: TrapOptions): Fields<'hello'> {
+  const {newSession, incoming, tcp, udp} = helloFlags
+  return {
+    version: wireVersion,
+    flags:
+      (options.newSession ? newSession : 0) |
+      (options.incoming ? incoming : 0) |
+      (options.outgoing.tcp ? tcp : 0) |
+      (options.outgoing.udp ? udp : 0),
+    holdMs: options.nonBlockingHold ?? 1000,
+    program: options.program,
+    cwd: options.cwd,
+    argv: options.argv.length > 0 ? options.argv : [options.program],
+    overlays: options.overlays,
+    local: options.local.map(({cidr, port}) => {
+      const [address = '', prefix] = cidr.split('/')
+      return {network: {address, port: port ?? 0}, prefix: Number(prefix ?? (address.includes(':') ? 128 : 32))}
+    }),
+  }
+}
+
+/** The session's end of the socket to one trap. */
+class Connection {
+  private readonly child: ChildProcess
+  private readonly socket: Duplex | undefined
+  private readonly options: TrapOptions
+  private readonly handlers: TrapHandlers
+  private readonly resolve: (trap: Trap) => void
+  private readonly reject: (error: TrapError) => void
+  private readonly decoder = new Decoder()
+  private readonly questions = new Map<number, Question>()
+  private readonly exit = Promise.withResolvers<ProgramExit>()
+  private readonly end = Promise.withResolvers<{clean: boolean; reason?: string}>()
+  private reason: string | undefined
+  private clean = false
+  private over = false
+
+  constructor(
+    child: ChildProcess,
+    options: TrapOptions,
+    handlers: TrapHandlers,
+    resolve: (trap: Trap) => void,
+    reject: (error: TrapError) => void,
+  ) {
+    this.child = child
+    this.socket = child.stdio[3] as Duplex | undefined
+    this.options = options
+    this.handlers = handlers
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  begin(hello: Buffer): void {
+    const {socket} = this
+    if (!socket) return
+    socket.on('data', (chunk: Buffer) => this.receive(chunk))
+    socket.on('error', (error) => (this.reason ??= error.message))
+    socket.on('close', () => this.finish())
+    socket.write(hello)
+  }
+
+  fail(error: TrapError): void {
+    this.reject(error)
+    this.finish()
+  }
+
+  private receive(chunk: Buffer): void {
+    try {
+      for (const message of this.decoder.push(chunk)) this.dispatch(message)
+    } catch (error) {
+      this.reason ??= `the trap broke its protocol: ${error instanceof Error ? error.message : String(error)}`
+      this.socket?.destroy() // the trap ends the tree
+    }
+  }
+
+  private send<N extends MessageName>(name: N, fields: Fields<N>): Promise<void> {
+    const {socket} = this
+    if (!socket || this.over || socket.destroyed) return Promise.resolve()
+    const frame = encode(name, fields)
+    return new Promise((resolve) => socket.write(frame, () => resolve()))
+  }
+
+  private dispatch(message: Message): void {
+    switch (message.name) {
+      case 'started':
+        this.resolve(this.trap(message.pid))
+        break
+      case 'failed':
+        this.reject(startFailure(message, this.options))
+        break
+      case 'connect':
+        void this.connect(message)
+        break
+      case 'connectHurry':
+        this.questions.get(message.id)?.hurry.abort()
+        break
+      case 'connectGone':
+        this.gone(message.id)
+        break
+      case 'connected': {
+        const question = this.questions.get(message.id)
+        this.questions.delete(message.id)
+        question?.onConnected?.(message.errno === 0 ? message.source : undefined)
+        break
+      }
+      case 'listen':
+        void this.listen(message)
+        break
+      case 'listenerClosed':
+        this.handlers.listenerClosed(message.id)
+        break
+      case 'exited':
+        this.exit.resolve(message.signal ? {signal: signalNames.get(message.signal)} : {code: message.code})
+        break
+      case 'treeEmpty':
+        this.clean = true
+        break
+      case 'warning':
+        this.handlers.warning(message.text)
+        break
+      case 'fatal':
+        this.reason ??= `the trap refused a message: ${message.text}`
+        break
+      default:
+        throw new Error(`a message for the trap came back (${message.name})`)
+    }
+  }
+
+  private async connect(message: Fields<'connect'>): Promise<void> {
+    const {id, flags, remote} = message
+    if (!remote) throw new Error('a connect without an address')
+    const question: Question = {hurry: new AbortController(), gone: new AbortController()}
+    this.questions.set(id, question)
+    const nowhere = undefined
+    try {
+      const answer = await this.handlers.connect({
+        pid: message.pid,
+        protocol: flags & connectFlags.udp ? 'udp' : 'tcp',
+        unconnected: (flags & connectFlags.unconnected) !== 0,
+        remote,
+        relayFamily: flags & connectFlags.relayIpv6 ? 6 : 4,
+        hurry: question.hurry.signal,
+        gone: question.gone.signal,
+      })
+      const gone = !this.questions.has(id)
+      if ('relay' in answer) {
+        if (gone) {
+          answer.onConnected?.(undefined)
+          return
+        }
+        if (flags & connectFlags.unconnected) this.questions.delete(id)
+        else question.onConnected = answer.onConnected
+        void this.send('connectAnswer', {
+          id,
+          outcome: outcomes.relay,
+          errno: 0,
+          relay: answer.relay,
+          local: answer.local,
+        })
+        return
+      }
+      this.questions.delete(id)
+      if (gone) return
+      const outcome = 'errno' in answer ? outcomes.errno : outcomes.direct
+      const errno = 'errno' in answer ? answer.errno : 0
+      void this.send('connectAnswer', {id, outcome, errno, relay: nowhere, local: nowhere})
+    } catch (error) {
+      this.questions.delete(id)
+      this.handlers.warning(`connect to ${remote.address}:${remote.port} failed: ${String(error)}`)
+      const errno = constants.errno.ENETUNREACH
+      void this.send('connectAnswer', {id, outcome: outcomes.errno, errno, relay: nowhere, local: nowhere})
+    }
+  }
+
+  private async listen(message: Fields<'listen'>): Promise<void> {
+    const {id, pid, asked, actual, held} = message
+    if (!asked || !actual) throw new Error('a listener without an address')
+    let errno: number
+    try {
+      errno = (await this.handlers.listen({id, pid, asked, actual})).errno ?? 0
+    } catch (error) {
+      this.handlers.warning(`listen on port ${asked.port || actual.port} failed: ${String(error)}`)
+      errno = constants.errno.EACCES
+    }
+    if (held) void this.send('listenAnswer', {id, errno})
+  }
+
+  private gone(id: number): void {
+    const question = this.questions.get(id)
+    this.questions.delete(id)
+    question?.gone.abort()
+    question?.onConnected?.(undefined)
+  }
+
+  private finish(): void {
+    if (this.over) return
+    this.over = true
+    for (const id of [...this.questions.keys()]) this.gone(id)
+    const reason = this.clean ? undefined : (this.reason ?? 'the trap was lost')
+    this.reject(new TrapError('lost', reason ?? 'the program ended before it was started'))
+    this.exit.resolve({})
+    this.end.resolve(this.clean ? {clean: true} : {clean: false, reason})
+  }
+
+  private trap(programPid: number): Trap {
+    return {
+      pid: this.child.pid ?? 0,
+      programPid,
+      registerPeer: (source, peer, local) => this.send('peer', {source, peer, local}),
+      forgetPeer: (source) => void this.send('peerGone', {source}),
+      signalTree: (signal) => void this.send('signalTree', {signal: constants.signals[signal]}),
+      killTree: () => void this.send('killTree', {}),
+      exited: this.exit.promise,
+      ended: this.end.promise,
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/* config.c - the first message of the session: what to run and the tables to decide by. */
+#include "trap.h"
+
+struct config config;
+
+static void *table(uint32_t count, size_t size) {
+    void *p = calloc((size_t)count + 1, size);
+    if (!p) abort();
+    return p;
+}
+/* Each element takes at least one byte of the frame, so a count beyond that is malformed, not a reason to allocate. */
+static uint32_t get_count(struct reader *r) {
+    uint32_t n = get_u32(r);
+    if (n > (size_t)(r->end - r->at)) r->bad = true;
+    return r->bad ? 0 : n;
+}
+bool config_read(struct reader *r) {
+    if (get_u32(r) != WIRE_VERSION) return false;
+    uint32_t flags = get_u32(r);
+    config.new_session = flags & FLAG_NEW_SESSION;
+    config.incoming = flags & FLAG_INCOMING;
+    config.tcp = flags & FLAG_TCP;
+    config.udp = flags & FLAG_UDP;
+    config.hold_ms = get_u32(r);
+    config.program = get_string(r);
+    config.cwd = get_string(r);
+    uint32_t n = get_count(r);
+    config.argv = table(n, sizeof *config.argv);
+    for (uint32_t i = 0; i < n; i++) config.argv[i] = get_string(r);
+    if (n == 0) r->bad = true;
+    config.noverlays = get_count(r);
+    config.overlays = table(config.noverlays, sizeof *config.overlays);
+    for (uint32_t i = 0; i < config.noverlays; i++) {
+        struct overlay *o = &config.overlays[i];
+        o->path = get_string(r);
+        o->source = get_string(r);
+        if (r->bad || o->path[0] != '/') return false;
+        o->name = strrchr(o->path, '/') + 1;
+    }
+    config.nlocals = get_count(r);
+    config.locals = table(config.nlocals, sizeof *config.locals);
+    for (uint32_t i = 0; i < config.nlocals; i++) {
+        config.locals[i].base = get_addr(r);
+        config.locals[i].prefix = get_u8(r);
+        config.locals[i].port = config.locals[i].base.port;
+        if (config.locals[i].prefix > (config.locals[i].base.family == 4 ? 32 : 128)) r->bad = true;
+    }
+    return !r->bad && r->at == r->end;
+}
+bool config_is_local(const struct addr *a) {
+    for (uint32_t i = 0; i < config.nlocals; i++) {
+        const struct network *n = &config.locals[i];
+        if (n->base.family != a->family || (n->port && n->port != a->port)) continue;
+        unsigned whole = n->prefix / 8, rest = n->prefix % 8;
+        uint8_t mask = (uint8_t)(0xff00 >> rest);
+        if (!memcmp(n->base.ip, a->ip, whole) && (!rest || !((n->base.ip[whole] ^ a->ip[whole]) & mask))) return true;
+    }
+    return false;
+}

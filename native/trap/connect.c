@@ -1,0 +1,193 @@
+/* connect.c - connect(2) on the program's own socket, to the session's relay.
+ *
+ * The program's socket is never replaced (that would lose epoll registrations): a duplicate of it is connected, so
+ * epoll, O_NONBLOCK, timeouts and dup'ed descriptors keep working. The call is held until the session knows how the
+ * remote end answered; see README for sockets that may not wait. */
+#include "trap.h"
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+
+uint64_t next_id(void) {
+    static uint64_t id;
+    return ++id;
+}
+
+static bool tcp_is_idle(int fd) { /* connected, connecting or listening already: the kernel knows the right errno */
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    memset(&info, 0, sizeof info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_state == TCP_CLOSE;
+}
+/* Cannot reach an IPv4 relay: V6ONLY, or already bound to a real IPv6 address. */
+static bool needs_ipv6(int fd, const struct info *i) {
+    struct addr name;
+    if (i->domain != AF_INET6) return false;
+    if (sock_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY)) return true;
+    return sock_kernel_name(fd, &name) && name.family == 6 && !addr_unspecified(&name);
+}
+static void remember(const struct call *c, const struct addr *via, const struct addr *local) {
+    struct sock *s = sock_make(&c->info);
+    s->relayed = true;
+    s->accepted = false;
+    s->via = *via;
+    s->peer = c->remote;
+    s->local = *local;
+    if (info_is_udp(&c->info)) s->datagram_relayed = true;
+}
+static void report(const struct call *c, int error) {
+    struct addr source = {0};
+    if (!error) sock_kernel_name(c->fd, &source);
+    put_begin(MSG_CONNECTED);
+    put_u64(c->id);
+    put_u32((uint32_t)error);
+    put_addr(&source);
+    put_end();
+}
+static void finish(struct call *c, int error) {
+    if (c->id) report(c, error == EINPROGRESS ? 0 : error);
+    if (c->attached) {
+        if (error) answer_error(&c->n, error);
+        else answer_value(&c->n, 0);
+    }
+    call_end(c);
+}
+/* Connects the duplicate. A blocking socket would make us wait if the relay's backlog were full: the call is then
+ * interrupted, goes on in the kernel, and is looked at again when the socket is writable. */
+static void to_relay(struct call *c, const struct addr *via, const struct addr *local) {
+    struct sockaddr_storage ss;
+    socklen_t n = addr_to_sockaddr(via, c->info.domain, &ss);
+    c->relay = *via;
+    if (!n) {
+        finish(c, EAFNOSUPPORT);
+        return;
+    }
+    if (!c->nonblocking) interrupt_begin();
+    int error = connect(c->fd, (void *)&ss, n) ? errno : 0;
+    if (!c->nonblocking) interrupt_end();
+    if (error == EINTR || (error == EINPROGRESS && !c->nonblocking)) {
+        remember(c, via, local);
+        c->kind = HELD_RELAY;
+        call_watch(c, EPOLLOUT);
+        return;
+    }
+    if (!error || error == EINPROGRESS) remember(c, via, local);
+    else if (error != ECONNREFUSED)
+        warn("a socket of process %d cannot reach the relay (%s): is it bound to a device or an address?", process_of(c->n.pid), strerror(error));
+    finish(c, error);
+}
+void connect_progress(struct call *c) { /* asking again gives the outcome and leaves the socket as after one long call */
+    struct sockaddr_storage ss;
+    socklen_t n = addr_to_sockaddr(&c->relay, c->info.domain, &ss);
+    interrupt_begin();
+    int error = connect(c->fd, (void *)&ss, n) ? errno : 0;
+    interrupt_end();
+    if (error == EINTR || error == EALREADY) return;
+    finish(c, error == EISCONN ? 0 : error);
+}
+void connect_gone(struct call *c) {
+    put_begin(MSG_CONNECT_GONE);
+    put_u64(c->id);
+    put_end();
+}
+/* The answer is in c. While the caller is away in a signal handler it waits here. */
+void connect_answered(struct call *c) {
+    c->answered = true;
+    if (!c->attached) return;
+    if (c->outcome == OUTCOME_DIRECT) {
+        answer_continue(&c->n);
+        call_end(c);
+    } else if (c->outcome == OUTCOME_ERRNO) {
+        answer_error(&c->n, c->error);
+        call_end(c);
+    } else if (!notif_valid(&c->n)) {
+        connect_gone(c);
+        call_end(c);
+    } else to_relay(c, &c->relay, &c->local);
+}
+void connect_reattach(struct call *c, const notif *n) {
+    c->n = *n;
+    c->attached = true;
+    if (c->answered) connect_answered(c);
+}
+
+static void ask(struct call *c, bool ipv6) {
+    bool udp = info_is_udp(&c->info);
+    c->id = next_id();
+    put_begin(MSG_CONNECT);
+    put_u64(c->id);
+    put_u32((uint32_t)process_of(c->n.pid));
+    put_u8((uint8_t)((udp ? CONNECT_UDP : 0) | (c->nonblocking ? CONNECT_NONBLOCKING : 0) | (ipv6 ? CONNECT_RELAY_IPV6 : 0)));
+    put_addr(&c->remote);
+    put_end();
+}
+/* 0: held or answered. -1: let the kernel do it. */
+static int decide(const notif *n, int fd, const struct addr *to, int family) {
+    struct info i;
+    if (!sock_info(fd, &i)) return -1;
+    bool tcp = info_is_tcp(&i);
+    if (!tcp && !info_is_udp(&i)) return -1;
+    /* EAFNOSUPPORT and EINVAL; only a datagram socket of IPv6 takes an IPv4 sockaddr */
+    if (i.domain != family && !(i.domain == AF_INET6 && !tcp)) return -1;
+    if (tcp && !tcp_is_idle(fd)) return -1;
+    if (!tcp && addr_multicast(to)) return -1;
+
+    struct call *earlier = call_by_cookie(HELD_CONNECT, i.cookie);
+    if (earlier && !earlier->attached && addr_equal(&earlier->remote, to)) {
+        connect_reattach(earlier, n);
+        close(fd);
+        return 0;
+    }
+    if (earlier) {
+        answer_error(n, EALREADY);
+        close(fd);
+        return 0;
+    }
+    struct sock *own = tcp ? listener_for(to) : NULL;
+    if (own && own->actual.port == to->port) return -1;
+    if (!own && to->port != 53 && !(tcp ? config.tcp : config.udp)) return -1;
+    struct call *c = call_hold(HELD_CONNECT, n, fd, 0);
+    c->cookie = i.cookie;
+    c->info = i;
+    c->remote = *to;
+    c->nonblocking = fcntl(fd, F_GETFL) & O_NONBLOCK;
+    if (own) {
+        struct addr real = *to, none = {0};
+        real.port = own->actual.port;
+        to_relay(c, &real, &none);
+        return 0;
+    }
+    uint64_t patience = tcp && c->nonblocking ? config.hold_ms * MS : sock_timeout(fd, SO_SNDTIMEO);
+    if (patience) c->deadline = now_ns() + patience;
+    ask(c, needs_ipv6(fd, &i));
+    return 0;
+}
+void on_connect(const notif *n) {
+    struct sockaddr_storage ss;
+    struct addr to;
+    uint64_t length = (uint32_t)n->data.args[2];
+    memset(&ss, 0, sizeof ss);
+    if (length < sizeof(sa_family_t) || length > sizeof ss) { /* EINVAL */
+        answer_continue(n);
+        return;
+    }
+    ssize_t k = mem_read(n->pid, n->data.args[1], &ss, length);
+    if (k < 0) mem_refused(n->pid, k, "connect");
+    if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || to.port == 0 || config_is_local(&to)) {
+        answer_continue(n);
+        return;
+    }
+    int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
+    if (fd < 0) {
+        mem_refused(n->pid, fd, "connect");
+        answer_continue(n);
+        return;
+    }
+    if (!notif_valid(n)) {
+        close(fd);
+        return;
+    }
+    if (decide(n, fd, &to, ss.ss_family)) {
+        close(fd);
+        answer_continue(n);
+    }
+}

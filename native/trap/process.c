@@ -1,0 +1,80 @@
+/* process.c - descriptors, thread groups and pending signals of the tree. */
+#include "trap.h"
+#include <time.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* kernel 6.9 */
+#endif
+
+struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid; };
+
+static bool status_read(pid_t tid, struct status *s) {
+    char path[40], text[4096], *at;
+    memset(s, 0, sizeof *s);
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return false;
+    text[n] = 0;
+    if ((at = strstr(text, "\nTgid:"))) s->tgid = atoi(at + 6);
+    if ((at = strstr(text, "\nThreads:"))) s->threads = atoi(at + 9);
+    if ((at = strstr(text, "\nSigPnd:"))) s->own = strtoull(at + 8, NULL, 16);
+    if ((at = strstr(text, "\nShdPnd:"))) s->shared = strtoull(at + 8, NULL, 16);
+    if ((at = strstr(text, "\nSigBlk:"))) s->blocked = strtoull(at + 8, NULL, 16);
+    if ((at = strstr(text, "\nSigIgn:"))) s->ignored = strtoull(at + 8, NULL, 16);
+    return true;
+}
+pid_t process_of(pid_t tid) {
+    struct status s;
+    return status_read(tid, &s) && s.tgid ? s.tgid : tid;
+}
+int fd_duplicate(pid_t tid, int fd) {
+    static bool no_thread_pidfd;
+    int p = no_thread_pidfd ? -1 : (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+    if (p < 0 && (no_thread_pidfd || errno == EINVAL)) {
+        no_thread_pidfd = true;
+        p = (int)syscall(SYS_pidfd_open, process_of(tid), 0);
+    }
+    if (p < 0) return -errno;
+    int d = (int)syscall(SYS_pidfd_getfd, p, fd, 0), e = errno;
+    close(p);
+    return d < 0 ? -e : d;
+}
+/* A signal sent to the process goes to its main thread unless that one blocks it: only then can it be another's.
+ * PENDING_CERTAIN matters: a restart code without a pending signal would leak errno 512 to the program. */
+enum pending signal_pending(pid_t tid) {
+    struct status s, leader;
+    if (!status_read(tid, &s)) return PENDING_NONE;
+    if (s.own & ~s.blocked & ~s.ignored) return PENDING_CERTAIN;
+    unsigned long long shared = s.shared & ~s.blocked & ~s.ignored;
+    if (!shared) return PENDING_NONE;
+    if (tid == s.tgid || s.threads == 1) return PENDING_CERTAIN;
+    return status_read(s.tgid, &leader) && (shared & leader.blocked) ? PENDING_MAYBE : PENDING_NONE;
+}
+
+uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static timer_t timer;
+static void on_alarm(int number) { (void)number; }
+/* Repeating, so that a tick between arming and the call is not the only one; its handler lacks SA_RESTART. */
+void interrupt_begin(void) {
+    static bool ready;
+    if (!ready) {
+        struct sigaction action = {.sa_handler = on_alarm};
+        struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+        sigaction(SIGALRM, &action, NULL);
+        ready = timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+    }
+    struct itimerspec on = {{0, 5 * (long)MS}, {0, 5 * (long)MS}};
+    timer_settime(timer, 0, &on, NULL);
+}
+void interrupt_end(void) {
+    struct itimerspec off = {{0, 0}, {0, 0}};
+    timer_settime(timer, 0, &off, NULL);
+}

@@ -1,0 +1,267 @@
+/* supervisor.c - the inner process: one epoll loop over the listener, its children, the reaper, the session and the
+ * sockets of held calls. */
+#include "trap.h"
+#include <linux/audit.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#define TICK (20 * MS)            /* held calls */
+#define LISTENER_CHECK (150 * MS) /* listeners that closed */
+
+static int epoll_fd = -1, reaper_fd = -1, children_fd = -1;
+static pid_t program;
+static bool killing, program_ended;
+/* Tags of the epoll set; anything else is a held call. */
+static char tag_listener, tag_children, tag_reaper, tag_session;
+
+void epoll_watch(int fd, uint32_t events, void *tag, bool change) {
+    struct epoll_event e = {.events = events, .data = {.ptr = tag}};
+    if (epoll_ctl(epoll_fd, change ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e)) warn("a descriptor cannot be watched: %s", strerror(errno));
+}
+void epoll_forget(int fd) { epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
+void kill_tree(void) { killing = true; }
+
+static void on_connect_answer(struct reader *r) {
+    uint64_t id = get_u64(r);
+    uint8_t outcome = get_u8(r);
+    int32_t error = (int32_t)get_u32(r);
+    struct addr relay = get_addr(r), local = get_addr(r);
+    if (outcome > OUTCOME_DIRECT || (outcome == OUTCOME_RELAY && !relay.family) || (outcome == OUTCOME_ERRNO && (error < 1 || error > 133))) r->bad = true;
+    if (r->bad) return;
+    struct call *c = call_by_id(HELD_CONNECT, id);
+    if (!c) c = call_by_id(HELD_DATAGRAM, id);
+    if (!c) return; /* gone meanwhile: the session was told */
+    c->outcome = outcome;
+    c->error = error;
+    c->relay = relay;
+    c->local = local;
+    if (c->kind == HELD_CONNECT) connect_answered(c);
+    else datagram_answered(c);
+}
+void wire_dispatch(uint8_t type, struct reader *r) {
+    switch (type) {
+    case MSG_CONNECT_ANSWER: on_connect_answer(r); break;
+    case MSG_LISTEN_ANSWER: {
+        uint64_t id = get_u64(r);
+        int32_t error = (int32_t)get_u32(r);
+        if (error < 0 || error > 133) r->bad = true;
+        if (!r->bad) listen_answered(id, error);
+        break;
+    }
+    case MSG_PEER: {
+        struct addr source = get_addr(r), peer = get_addr(r), local = get_addr(r);
+        if (!source.family || !peer.family) r->bad = true;
+        if (!r->bad) peer_register(&source, &peer, &local);
+        break;
+    }
+    case MSG_PEER_GONE: {
+        struct addr source = get_addr(r);
+        if (!r->bad) peer_forget(&source);
+        break;
+    }
+    case MSG_SIGNAL_TREE: {
+        int signal = get_u8(r);
+        if (signal < 1 || signal >= NSIG) r->bad = true;
+        if (!r->bad) tree_signal(getpid(), signal);
+        break;
+    }
+    case MSG_KILL_TREE: kill_tree(); break;
+    default: r->bad = true;
+    }
+}
+
+static void foreign(const notif *n) {
+    static pid_t told;
+    pid_t process = process_of(n->pid);
+    if (told != process) warn("process %d runs a program of another architecture, which cannot be intercepted: its system calls fail", process);
+    told = process;
+    answer_error(n, ENOSYS);
+}
+static void handle(const notif *n) {
+#if defined(__x86_64__)
+    if (n->data.arch != AUDIT_ARCH_X86_64) {
+#else
+    if (n->data.arch != AUDIT_ARCH_AARCH64) {
+#endif
+        foreign(n);
+        return;
+    }
+    switch (n->data.nr) {
+    case SYS_connect: on_connect(n); return;
+    case SYS_bind: on_bind(n); return;
+    case SYS_listen: on_listen(n); return;
+    case SYS_accept: case SYS_accept4: on_accept(n); return;
+    case SYS_getpeername: on_name(n, true); return;
+    case SYS_getsockname: on_name(n, false); return;
+    case SYS_socket: on_socket(n); return;
+    case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg: on_send(n); return;
+    case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg: on_receive(n); return;
+    default:
+        if (!on_file(n)) answer_continue(n);
+    }
+}
+
+static void report_exit(int status) {
+    program_ended = true;
+    put_begin(MSG_EXITED);
+    put_u32((uint32_t)program);
+    put_u32(WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0);
+    put_u8(WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0);
+    put_end();
+}
+static bool reap(void) { /* false: no children left, so no tree */
+    for (;;) {
+        int status;
+        pid_t p = waitpid(-1, &status, WNOHANG);
+        if (p == 0) return true;
+        if (p < 0) return errno != ECHILD;
+        if (p == program && !program_ended) report_exit(status);
+    }
+}
+
+static bool start(void) {
+    static struct filter f;
+    struct spawned s = {.stage = STAGE_GETFD};
+    int own = fd_duplicate(getpid(), wire_fd); /* refused (Docker's default profile): every connect would go astray */
+    if (own < 0) {
+        s.error = -own;
+        goto failed;
+    }
+    close(own);
+    filter_program(&f, config.incoming, config.noverlays > 0);
+    spawn(&s, &f);
+    if (s.error) goto failed;
+    program = s.pid;
+    listener_fd = s.listener;
+    killable = s.killable;
+    put_begin(MSG_STARTED);
+    put_u32((uint32_t)program);
+    put_u8((uint8_t)((s.killable ? 1 : 0) | (s.sync_wake ? 2 : 0)));
+    put_end();
+    return true;
+failed:
+    put_begin(MSG_FAILED);
+    put_u8((uint8_t)s.stage);
+    put_u32((uint32_t)s.error);
+    put_end();
+    return false;
+}
+static void settle(void) { /* after the program has its own copies of all of this */
+    struct rlimit limit;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 3 && null >= 0; i++) dup2(null, i); /* our copies would keep the program's pipes open */
+    if (null > 2) close(null);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+static bool hello(void) {
+    uint8_t type;
+    struct reader r;
+    if (!wire_next(&type, &r)) return false;
+    if (type == MSG_HELLO && config_read(&r)) return true;
+    put_begin(MSG_FATAL);
+    put_string("a malformed hello");
+    put_end();
+    wire_flush();
+    return false;
+}
+static int timeout_ms(uint64_t next_tick) {
+    if (killing) return 3;
+    if (kept_any()) return 5;
+    uint64_t now = now_ns();
+    if (calls_any() || listeners_any()) return next_tick <= now ? 0 : (int)((next_tick - now) / MS) + 1;
+    return -1;
+}
+static void session_writable(bool wanted) {
+    static bool watching;
+    if (wire_fd < 0 || wanted == watching) return;
+    epoll_watch(wire_fd, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, &tag_session, true);
+    watching = wanted;
+}
+
+static void session_lost(void) { /* without it every answer would be missing: nothing runs on unconnected */
+    if (wire_fd < 0) return;
+    epoll_forget(wire_fd);
+    wire_close();
+    kill_tree();
+}
+static void on_event(void *tag, uint32_t events) {
+    if (tag == &tag_session) {
+        if (!wire_receive(false)) session_lost();
+    } else if (tag == &tag_listener) {
+        notif n;
+        if (events & EPOLLIN) {
+            if (notif_receive(&n)) handle(&n);
+        } else epoll_forget(listener_fd); /* POLLHUP: no task has the filter any more */
+    } else if (tag == &tag_reaper) {
+        epoll_forget(reaper_fd);
+        kill_tree();
+    } else if (tag != &tag_children) calls_ready(tag);
+}
+
+int supervise(int reaper_pidfd) {
+    sigset_t child;
+    struct epoll_event events[64];
+    reaper_fd = reaper_pidfd;
+    wire_open(3);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    if (!hello()) return 1;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (epoll_fd < 0 || children_fd < 0) return 1;
+    if (!start()) {
+        wire_flush();
+        return 0;
+    }
+    settle();
+    epoll_watch(children_fd, EPOLLIN, &tag_children, false);
+    epoll_watch(reaper_fd, EPOLLIN, &tag_reaper, false);
+    epoll_watch(wire_fd, EPOLLIN, &tag_session, false);
+    epoll_watch(listener_fd, EPOLLIN, &tag_listener, false);
+
+    uint64_t next_tick = 0, next_check = 0;
+    for (;;) {
+        if (!wire_flush() && wire_fd >= 0) session_lost();
+        session_writable(wire_pending());
+        int n = epoll_wait(epoll_fd, events, 64, timeout_ms(next_tick));
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.ptr == &tag_children) {
+                struct signalfd_siginfo info;
+                while (read(children_fd, &info, sizeof info) == sizeof info) continue;
+            } else on_event(events[i].data.ptr, events[i].events);
+        }
+        uint64_t now = now_ns();
+        if (now >= next_tick) {
+            calls_tick();
+            next_tick = now + TICK;
+        }
+        if (now >= next_check) {
+            listeners_check();
+            next_check = now + LISTENER_CHECK;
+        }
+        if (kept_any()) kept_tick();
+        calls_sweep();
+        if (!reap()) break;
+        if (killing) tree_signal(getpid(), SIGKILL);
+    }
+    listeners_check();
+    put_begin(MSG_TREE_EMPTY);
+    put_end();
+    /* The last words: the session reads them or is gone. */
+    if (wire_fd >= 0) {
+        while (wire_pending() && wire_flush()) {
+            struct epoll_event e;
+            session_writable(true);
+            epoll_wait(epoll_fd, &e, 1, 100);
+        }
+    }
+    return 0;
+}

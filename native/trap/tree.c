@@ -1,0 +1,80 @@
+/* tree.c - every process below us: signals to all, and the end of all. Both processes of the trap are subreapers, so a
+ * daemon that forked twice and made its own session is still a descendant. */
+#include "trap.h"
+#include <dirent.h>
+#include <sys/wait.h>
+#include <time.h>
+
+struct process { pid_t pid, parent; bool mine; };
+
+static pid_t parent_of(const char *pid) {
+    char path[300], text[512];
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return -1;
+    text[n] = 0;
+    char *after = strrchr(text, ')'), state; /* the name may hold anything, even a bracket */
+    int parent;
+    return after && sscanf(after + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+}
+/* From /proc as a whole: /proc/PID/task/TID/children needs CONFIG_PROC_CHILDREN and is not complete while processes end. */
+static struct process *snapshot(size_t *count) {
+    size_t n = 0, cap = 1024;
+    struct process *all = malloc(cap * sizeof *all);
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+    while (proc && all && (e = readdir(proc))) {
+        if (e->d_name[0] < '1' || e->d_name[0] > '9') continue;
+        pid_t parent = parent_of(e->d_name);
+        if (parent < 0) continue;
+        if (n == cap) {
+            struct process *more = realloc(all, (cap *= 2) * sizeof *all);
+            if (!more) break;
+            all = more;
+        }
+        all[n++] = (struct process){(pid_t)atoi(e->d_name), parent, false};
+    }
+    if (proc) closedir(proc);
+    *count = all ? n : 0;
+    return all;
+}
+static int by_pid(const void *a, const void *b) {
+    return ((const struct process *)a)->pid - ((const struct process *)b)->pid;
+}
+void tree_signal(pid_t root, int signal) {
+    size_t n;
+    struct process *all = snapshot(&n);
+    bool more = true;
+    if (!all) return;
+    qsort(all, n, sizeof *all, by_pid);
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < n; i++) {
+            if (all[i].mine) continue;
+            struct process key = {all[i].parent, 0, false}, *parent = bsearch(&key, all, n, sizeof *all, by_pid);
+            if (all[i].parent != root && !(parent && parent->mine)) continue;
+            all[i].mine = more = true;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (all[i].mine) kill(all[i].pid, signal);
+    free(all);
+}
+/* The outer process: waits; when the supervisor is gone, whatever it had is ours, and ends. A process with a SIGKILL
+ * pending cannot fork, so each round leaves only what was born since its snapshot. */
+int reap_all_of(pid_t supervisor) {
+    int status = 0, result = 70;
+    for (pid_t p; (p = waitpid(-1, &status, 0)) != supervisor;)
+        if (p < 0 && errno == ECHILD) return result;
+    if (WIFEXITED(status)) result = WEXITSTATUS(status);
+    for (;;) {
+        pid_t p = waitpid(-1, NULL, WNOHANG);
+        if (p < 0 && errno == ECHILD) return result;
+        if (p > 0) continue;
+        tree_signal(getpid(), SIGKILL);
+        nanosleep(&(struct timespec){0, 2 * (long)MS}, NULL);
+    }
+}
