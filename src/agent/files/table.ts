@@ -1,0 +1,103 @@
+import type {Dir} from 'node:fs'
+import type {FileHandle} from 'node:fs/promises'
+import type {DirEntry, Int64, ResponseError} from '../../protocol/index.ts'
+
+/** What a client's descriptor stands for. */
+export type Entry =
+  | {kind: 'file'; handle: FileHandle; offset: bigint}
+  /** `path` is absolute below the root; `stream` belongs to GetDEnts64. */
+  | {kind: 'directory'; handle: FileHandle; path: string; stream?: DirectoryStream}
+  | {kind: 'stream'; stream: DirectoryStream}
+
+/** A directory being read; entries come in the directory's own order. */
+export interface DirectoryStream {
+  dir: Dir
+  /** Index of the next entry. */
+  position: number
+  /** Entries that come before what `dir` gives next. */
+  pending: Omit<DirEntry, 'position'>[]
+}
+
+/** A request about a descriptor that cannot be answered: `response` is the reply. */
+export class RequestError extends Error {
+  readonly response: ResponseError
+
+  constructor(response: ResponseError) {
+    super(response.type)
+    this.response = response
+  }
+}
+
+/** One client's descriptors: one counter for files and directories, numbers never used twice. */
+export class DescriptorTable {
+  readonly #entries = new Map<Int64, Entry>()
+  #next = 0
+
+  add(entry: Entry): number {
+    this.#entries.set(this.#next, entry)
+    return this.#next++
+  }
+
+  /** @throws RequestError NotFound, NotFile */
+  file(fd: Int64): Entry & {kind: 'file'} {
+    const entry = this.#get(fd)
+    if (entry.kind !== 'file') throw new RequestError({type: 'NotFile', value: fd})
+    return entry
+  }
+
+  /** @throws RequestError NotFound, NotDirectory */
+  directory(fd: Int64): Entry & {kind: 'directory'} {
+    const entry = this.#get(fd)
+    if (entry.kind !== 'directory') throw new RequestError({type: 'NotDirectory', value: fd})
+    return entry
+  }
+
+  /** @throws RequestError NotFound */
+  stream(fd: Int64): DirectoryStream {
+    const entry = this.#get(fd)
+    if (entry.kind !== 'stream') throw new RequestError({type: 'NotFound', value: fd})
+    return entry.stream
+  }
+
+  /** A file or directory. @throws RequestError NotFound */
+  any(fd: Int64): FileHandle {
+    const entry = this.#get(fd)
+    if (entry.kind === 'stream') throw new RequestError({type: 'NotFound', value: fd})
+    return entry.handle
+  }
+
+  /** Unknown numbers are ignored. */
+  async close(fd: Int64): Promise<void> {
+    const entry = this.#entries.get(fd)
+    this.#entries.delete(fd)
+    if (entry) await release(entry)
+  }
+
+  /** CloseDir of a directory that was read by GetDEnts64 ends only its stream. */
+  async closeStream(fd: Int64): Promise<void> {
+    const entry = this.#entries.get(fd)
+    if (entry?.kind === 'stream') return this.close(fd)
+    if (entry?.kind !== 'directory' || !entry.stream) return
+    const {stream} = entry
+    delete entry.stream
+    await stream.dir.close()
+  }
+
+  async closeAll(): Promise<void> {
+    const entries = [...this.#entries.values()]
+    this.#entries.clear()
+    await Promise.allSettled(entries.map(release))
+  }
+
+  #get(fd: Int64): Entry {
+    const entry = this.#entries.get(fd)
+    if (!entry) throw new RequestError({type: 'NotFound', value: fd})
+    return entry
+  }
+}
+
+async function release(entry: Entry): Promise<void> {
+  if (entry.kind === 'stream') return entry.stream.dir.close()
+  if (entry.kind === 'directory') await entry.stream?.dir.close()
+  await entry.handle.close()
+}

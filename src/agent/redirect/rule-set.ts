@@ -1,0 +1,148 @@
+import type {Log} from '../log.ts'
+import {RedirectError, type NatTable} from './backend.ts'
+import {
+  addPortScript,
+  leftoverNames,
+  removalCommands,
+  removePortScript,
+  script,
+  setupScript,
+  type ChainNames,
+  type Family,
+  type PortRule,
+} from './rules.ts'
+
+/** What the rules of one agent have in common. */
+export interface RuleIdentity {
+  chains: ChainNames
+  /** The agent's own group: how the kernel tells its traffic apart. */
+  gid: number
+  podIps: Readonly<Record<Family, readonly string[]>>
+}
+
+interface FamilyState {
+  table: NatTable
+  installed: boolean
+  withOutput: boolean
+  ports: PortRule[]
+}
+
+/**
+ * The redirect rules of this agent in all families: chains appear with the first port and go with the last.
+ * Not re-entrant; the redirector calls one method at a time.
+ */
+export class RuleSet {
+  readonly #families: FamilyState[]
+  readonly #identity: RuleIdentity
+  readonly #announce: (active: boolean) => void
+  readonly #log: Log
+
+  /** @param announce told before the first rule is made and after the last is gone: the guard must know what to clean */
+  constructor(tables: readonly NatTable[], identity: RuleIdentity, announce: (active: boolean) => void, log: Log) {
+    this.#families = tables.map((table) => ({table, installed: false, withOutput: false, ports: []}))
+    this.#identity = identity
+    this.#announce = announce
+    this.#log = log
+  }
+
+  /**
+   * Redirects a port to the listener of each family. All families or none.
+   * @throws RedirectError
+   */
+  async add(port: number, listeners: ReadonlyMap<Family, number>): Promise<void> {
+    this.#announce(true)
+    const results = await Promise.allSettled(
+      this.#families.map((state) => this.#addTo(state, {port, listener: listeners.get(state.table.family)!})),
+    )
+    const failed = results.find((result) => result.status === 'rejected')
+    if (!failed) return
+    await this.remove(port)
+    throw failed.reason
+  }
+
+  /** Removes a port's redirect; with the last one the chains. @throws RedirectError when something may be left */
+  async remove(port: number): Promise<void> {
+    const results = await Promise.allSettled(this.#families.map((state) => this.#removeFrom(state, port)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+    if (!this.#families.some((state) => state.installed)) this.#announce(false)
+  }
+
+  /** Removes everything that is left. @throws RedirectError when something may be left */
+  async removeAll(): Promise<void> {
+    const results = await Promise.allSettled(this.#families.map((state) => this.#tearDown(state)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+    this.#announce(false)
+  }
+
+  async #addTo(state: FamilyState, rule: PortRule): Promise<void> {
+    const {chains} = this.#identity
+    if (state.installed) await state.table.restore(addPortScript(chains, state.withOutput, rule, state.ports.length))
+    else await this.#install(state, rule)
+    state.ports.push(rule)
+  }
+
+  async #install(state: FamilyState, rule: PortRule): Promise<void> {
+    const {chains, gid, podIps} = this.#identity
+    const {table} = state
+    try {
+      await table.restore(setupScript(chains, {gid, podIps: podIps[table.family]}, [rule]))
+      state.withOutput = true
+    } catch (error) {
+      const listing = await table.list()
+      if (listing.includes(chains.inbound) || listing.includes(chains.standard))
+        throw new RedirectError('another mirrord agent redirects traffic of this container', {cause: error})
+      // Kernels without the owner match, and pods with several addresses of a family, cannot have the OUTPUT side.
+      await table.restore(setupScript(chains, undefined, [rule]))
+      state.withOutput = false
+      this.#log('warn', `traffic inside the pod to redirected ports is not captured: ${(error as Error).message}`)
+    }
+    state.installed = true
+  }
+
+  async #removeFrom(state: FamilyState, port: number): Promise<void> {
+    const rule = state.ports.find((candidate) => candidate.port === port)
+    if (!rule) return
+    if (state.ports.length === 1) return this.#tearDown(state)
+    await state.table.restore(removePortScript(this.#identity.chains, state.withOutput, rule))
+    state.ports = state.ports.filter((candidate) => candidate !== rule)
+  }
+
+  async #tearDown(state: FamilyState): Promise<void> {
+    if (!state.installed) return
+    await removeChains(state.table, Object.values(this.#identity.chains) as string[])
+    state.installed = false
+    state.ports = []
+  }
+}
+
+/**
+ * Removes chains and every jump to them, whatever state they are in: one transaction, and when that is refused each
+ * command by itself. Looks again afterwards.
+ * @throws RedirectError when a chain is still there
+ */
+export async function removeChains(table: NatTable, names: readonly string[]): Promise<void> {
+  let reason: unknown
+  // A second round meets what a child process of a killed worker changed in between.
+  for (let round = 0; round < 2; round++) {
+    const commands = removalCommands(await table.list(), names)
+    if (commands.length === 0) return
+    try {
+      await table.restore(script(commands))
+    } catch (error) {
+      reason = error
+      for (const command of commands)
+        await table.restore(script([command])).catch((single: unknown) => {
+          reason = single
+        })
+    }
+  }
+  const left = removalCommands(await table.list(), names)
+  if (left.length > 0) throw new RedirectError('redirect rules could not be removed', {cause: reason})
+}
+
+/** Removes the leftovers of earlier agents of this container. @throws RedirectError */
+export async function removeLeftovers(table: NatTable, containerId: string): Promise<void> {
+  await removeChains(table, leftoverNames(containerId))
+}
