@@ -78,14 +78,14 @@ export class Cluster {
     )
   }
 
-  async waitAvailable(namespace: string, name: string, timeout = 60_000): Promise<void> {
+  async waitAvailable(namespace: string, name: string, signal?: AbortSignal): Promise<void> {
     await until(
       `deployment/${name} available`,
       async () => {
         const {status} = await this.apps.readNamespacedDeployment({name, namespace})
         return status?.conditions?.some(({type, status}) => type === 'Available' && status === 'True')
       },
-      {timeout, interval: 100},
+      {timeout: 60_000, interval: 100, signal},
     )
   }
 

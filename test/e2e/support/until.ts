@@ -4,7 +4,7 @@ import {setTimeout as delay} from 'node:timers/promises'
 export async function until<T>(
   what: string,
   check: () => Promise<T | undefined | false> | T | undefined | false,
-  {timeout = 30_000, interval = 50}: {timeout?: number; interval?: number} = {},
+  {timeout = 30_000, interval = 50, signal}: {timeout?: number; interval?: number; signal?: AbortSignal} = {},
 ): Promise<T> {
   const deadline = Date.now() + timeout
   let last: unknown
@@ -20,6 +20,6 @@ export async function until<T>(
       const seen = last instanceof Error ? `: ${last.message}` : ''
       throw new Error(`Not within ${timeout} ms: ${what}${seen}`, {cause: last})
     }
-    await delay(interval)
+    await delay(interval, undefined, {signal})
   }
 }
