@@ -30,12 +30,13 @@ interface Checkpoint {
 
 const utf8 = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true})
 const shortText = 64
+const empty: Buffer = Buffer.alloc(0)
 
 /** A cursor over the bytes of one message. Reused for all messages of a stream by `open`. */
 export class Reader {
   /** Size of the message known to be needed, from its first byte; valid after `needMore` was thrown. */
   needed = 0
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes = empty
   #start = 0
   #pos = 0
   #end = 0

@@ -1,6 +1,7 @@
 import {ProtocolError} from '../errors.ts'
 
 const slabSize = 64 * 1024
+const empty: Buffer = Buffer.alloc(0)
 
 /** Payloads from this size on are passed through by reference; smaller ones are cheaper to copy than to write apart. */
 const referenceFrom = 4096
@@ -12,7 +13,7 @@ const referenceFrom = 4096
 export class Writer {
   /** Bytes written and not yet taken. */
   length = 0
-  #slab: Buffer = Buffer.alloc(0)
+  #slab = empty
   /** Where the open (not yet pushed) run of bytes in the slab begins. */
   #from = 0
   #pos = 0
