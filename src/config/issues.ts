@@ -92,7 +92,7 @@ function article(expected: string): string {
     record: 'a map',
     object: 'an object',
     string: 'a string',
-    number: 'a number',
+    number: 'a whole number',
   }
   return names[expected] ?? expected
 }

@@ -1,10 +1,10 @@
 /**
  * The candidates most like `word`, best first: at most `limit`, and only those within a third of the word's length (at
- * least 2) in edit distance, or that contain the word or are contained in it.
+ * least 2; 1 for words of three letters) in edit distance, or that contain the word or are contained in it.
  */
 export function nearest(word: string, candidates: Iterable<string>, limit = 3): string[] {
   const wanted = word.toLowerCase()
-  const reach = Math.max(2, Math.floor(wanted.length / 3))
+  const reach = wanted.length <= 3 ? 1 : Math.max(2, Math.floor(wanted.length / 3))
   const scored: {candidate: string; score: number}[] = []
   for (const candidate of candidates) {
     const other = candidate.toLowerCase()
