@@ -21,6 +21,7 @@ bool config_read(struct reader *r) {
     config.incoming = flags & FLAG_INCOMING;
     config.tcp = flags & FLAG_TCP;
     config.udp = flags & FLAG_UDP;
+    config.intercept = flags & FLAG_INTERCEPT;
     config.hold_ms = get_u32(r);
     config.program = get_string(r);
     config.cwd = get_string(r);

@@ -24,7 +24,7 @@ enum message {
     MSG_WARNING = 74,
     MSG_FATAL = 75,
 };
-enum hello_flag { FLAG_NEW_SESSION = 1, FLAG_INCOMING = 2, FLAG_TCP = 4, FLAG_UDP = 8 };
+enum hello_flag { FLAG_NEW_SESSION = 1, FLAG_INCOMING = 2, FLAG_TCP = 4, FLAG_UDP = 8, FLAG_INTERCEPT = 16 };
 enum connect_flag { CONNECT_UDP = 1, CONNECT_UNCONNECTED = 2, CONNECT_NONBLOCKING = 4, CONNECT_RELAY_IPV6 = 8 };
 enum outcome { OUTCOME_RELAY = 0, OUTCOME_ERRNO = 1, OUTCOME_DIRECT = 2 };
 #endif

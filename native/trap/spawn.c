@@ -43,14 +43,16 @@ static void child(struct spawned *s, const struct filter *f) {
     s->stage = STAGE_CHDIR;
     if (chdir(config.cwd)) goto failed;
     s->stage = STAGE_SECCOMP;
-    bool wait_killable;
-    int listener = install_filter(f, &wait_killable);
-    if (listener < 0) {
-        errno = -listener;
-        goto failed;
+    if (config.intercept) {
+        bool wait_killable;
+        int listener = install_filter(f, &wait_killable);
+        if (listener < 0) {
+            errno = -listener;
+            goto failed;
+        }
+        s->killable = wait_killable;
+        s->listener = listener;
     }
-    s->killable = wait_killable;
-    s->listener = listener;
     s->stage = STAGE_EXEC;
     execve(config.program, config.argv, environ);
     if (errno == ENOEXEC) { /* a script without #!: what execvp(3) does */
@@ -86,6 +88,7 @@ void spawn(struct spawned *result, const struct filter *f) {
         if (result->listener >= 0) close(result->listener);
         return;
     }
+    if (!config.intercept) return;
     if (result->listener < 0) { /* killed before it came to the filter */
         result->error = ECHILD;
         return;

@@ -125,12 +125,12 @@ static bool reap(void) { /* false: no children left, so no tree */
 static bool start(void) {
     static struct filter f;
     struct spawned s = {.stage = STAGE_GETFD};
-    int own = fd_duplicate(getpid(), wire_fd); /* refused (Docker's default profile): every connect would go astray */
-    if (own < 0) {
+    int own = config.intercept ? fd_duplicate(getpid(), wire_fd) : -1; /* refused (Docker's default profile): every connect would go astray */
+    if (config.intercept && own < 0) {
         s.error = -own;
         goto failed;
     }
-    close(own);
+    if (own >= 0) close(own);
     filter_program(&f, config.incoming, config.noverlays > 0);
     spawn(&s, &f);
     if (s.error) goto failed;
@@ -225,7 +225,7 @@ int supervise(int reaper_pidfd) {
     epoll_watch(children_fd, EPOLLIN, &tag_children, false);
     epoll_watch(reaper_fd, EPOLLIN, &tag_reaper, false);
     epoll_watch(wire_fd, EPOLLIN, &tag_session, false);
-    epoll_watch(listener_fd, EPOLLIN, &tag_listener, false);
+    if (listener_fd >= 0) epoll_watch(listener_fd, EPOLLIN, &tag_listener, false);
 
     uint64_t next_tick = 0, next_check = 0;
     for (;;) {

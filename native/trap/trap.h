@@ -74,7 +74,7 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct network { struct addr base; uint8_t prefix; uint16_t port; };
 struct overlay { char *path, *source, *name; };
 struct config {
-    bool new_session, incoming, tcp, udp;
+    bool new_session, incoming, tcp, udp, intercept;
     uint32_t hold_ms;
     char *program, *cwd, **argv;
     struct overlay *overlays; uint32_t noverlays;

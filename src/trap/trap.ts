@@ -50,14 +50,15 @@ export function startTrap(options: TrapOptions, handlers: TrapHandlers): Promise
 }
 
 function helloOf(options: TrapOptions): Fields<'hello'> {
-  const {newSession, incoming, tcp, udp} = helloFlags
+  const {newSession, incoming, tcp, udp, intercept} = helloFlags
   return {
     version: wireVersion,
     flags:
       (options.newSession ? newSession : 0) |
       (options.incoming ? incoming : 0) |
       (options.outgoing.tcp ? tcp : 0) |
-      (options.outgoing.udp ? udp : 0),
+      (options.outgoing.udp ? udp : 0) |
+      (options.intercept ? intercept : 0),
     holdMs: options.nonBlockingHold ?? 1000,
     program: options.program,
     cwd: options.cwd,

@@ -19,6 +19,8 @@ export interface TrapOptions {
   stdio: {stdin: number | 'ignore'; stdout: number; stderr: number}
   /** true: the program leads its own session (background). false: it stays in the terminal's process group. */
   newSession: boolean
+  /** false: the tree is only supervised (started, ended as a whole); no system call is intercepted and nothing asked. */
+  intercept: boolean
   /** true: `bind` may move to another local port and `listen` waits for `handlers.listen`. */
   incoming: boolean
   /** Which protocols `connect` asks for. Port 53 is always asked for, so that names resolve when both are off. */

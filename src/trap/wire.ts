@@ -46,7 +46,7 @@ export const messages = {
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
 export const wireVersion = 1
 /** Bits of `hello.flags`. */
-export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8} as const
+export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16} as const
 /** Bits of `connect.flags`. */
 export const connectFlags = {udp: 1, unconnected: 2, nonBlocking: 4, relayIpv6: 8} as const
 /** Values of `connectAnswer.outcome`. */

@@ -1,0 +1,40 @@
+import {Config, flush, handle, run as runCommand, settings} from '@oclif/core'
+import {normalizeArguments} from './cli/arguments.ts'
+import {formatReport, reportOf} from './cli/report.ts'
+import {exitCodes} from './errors/exit-codes.ts'
+import {colorFor} from './util/color.ts'
+
+/** Runs the CLI on the words after its name; sets the exit code. `root` is the folder that holds package.json. */
+export async function run(argv: readonly string[], options: {root: string; development?: boolean}): Promise<void> {
+  // A packaged CLI must not look for TypeScript sources when the user's CI sets NODE_ENV=test (spec oclif.md 7.6).
+  settings.enableAutoTranspile = options.development === true
+  // The updater's background process would outlive the CI step (spec oclif.md 3.6).
+  process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
+  try {
+    const config = await Config.load({root: options.root})
+    await runCommand(prepare(argv, config), config)
+    await flush()
+  } catch (error) {
+    await fail(error)
+  }
+}
+
+/** Inserts the separator before the user's program for the commands that run one. */
+function prepare(argv: readonly string[], config: Config): string[] {
+  const words = [...argv]
+  for (let length = words.length; length > 0; length--) {
+    const command = config.findCommand(words.slice(0, length).join(':'))
+    if (!command) continue
+    if (!command.passthrough) return words
+    return [...words.slice(0, length), ...normalizeArguments(words.slice(length), command.flags)]
+  }
+  return words
+}
+
+async function fail(error: unknown): Promise<void> {
+  const report = reportOf(error)
+  if (!report) return handle(error as Error)
+  process.stderr.write(`${formatReport(report, colorFor(process.stderr))}\n`)
+  if (process.env.MIRRORD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  process.exitCode = exitCodes[report.exit].code
+}

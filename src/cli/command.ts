@@ -1,0 +1,12 @@
+import {Command} from '@oclif/core'
+
+/** What a command needs before it runs; checked by the prerun hook in this order (ruling R16). */
+export const requirements = ['kubeconfig', 'cluster', 'licence'] as const
+export type Requirement = (typeof requirements)[number]
+
+/** Base of every command. A command that forgets to declare what it needs gets every check: fail closed. */
+export abstract class MirrordCommand extends Command {
+  static requires: readonly Requirement[] = requirements
+  /** True when the first word that is not a flag starts the user's program (ruling R5). */
+  static passthrough = false
+}

@@ -1,0 +1,57 @@
+import {Parser, type Hook} from '@oclif/core'
+import type {MirrordCommand} from '../cli/command.ts';
+import { requirements} from '../cli/command.ts'
+import {ReportedError} from '../cli/report.ts'
+import {checks, type CheckState} from './checks.ts'
+import {provideContext} from './context.ts'
+
+/**
+ * Runs before every command: parses its flags once, resolves the configuration once, runs the checks that the command
+ * requires. Everything that goes wrong ends as a CLIError, because oclif swallows any other error of a hook and would run
+ * the command (spec oclif.md 5.1).
+ */
+const hook: Hook<'prerun'> = async function ({Command, argv}) {
+  const command = Command as unknown as typeof MirrordCommand
+  // Commands of oclif's own plugins (help, update) are not ours to gate.
+  if (Command.pluginType !== undefined && Command.pluginType !== 'core') return
+  if (command.requires?.length === 0) return
+  const {flags, raw} = await Parser.parse(argv, {
+    flags: command.flags,
+    args: command.args,
+    strict: command.strict,
+    '--': true,
+    context: undefined,
+  })
+  try {
+    const {resolveConfig} = await import('../config/index.ts')
+    const words = raw.filter((token) => token.type === 'arg').map((token) => token.input)
+    const resolved = await resolveConfig({
+      flags: configFlags(flags),
+      env: process.env,
+      cwd: process.cwd(),
+      incomingDefault: 'steal',
+    })
+    provideContext({flags, words, resolved})
+    const state: CheckState = {config: resolved.config, env: process.env}
+    try {
+      const required = command.requires ?? requirements
+      for (const name of requirements.filter((candidate) => required.includes(candidate))) await checks[name](state)
+    } finally {
+      state.cluster?.client.close()
+    }
+  } catch (error) {
+    throw new ReportedError(error)
+  }
+}
+
+export default hook
+
+/** Flags as the configuration takes them: text and switches; numbers go as their text. */
+function configFlags(flags: Record<string, unknown>): Record<string, string | boolean | undefined> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, value]) => [
+      name,
+      typeof value === 'boolean' || value === undefined ? value : String(value as string | number),
+    ]),
+  )
+}

@@ -1,0 +1,238 @@
+import net from 'node:net'
+import type {ClientMessage, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
+import type {Endpoint, SourcePorts} from './addresses.ts'
+import type {FlowControl} from './flow.ts'
+import {TunnelStream} from './tunnel-stream.ts'
+
+type Id = NewTcpConnection['connectionId']
+
+/** A socket of the program that listens. */
+export interface LocalListener {
+  id: number
+  /** The port of the pod that it stands for. */
+  port: number
+  /** Where it listens on this machine. */
+  actual: Endpoint
+}
+
+/** What the incoming proxy needs of the rest of the session. */
+export interface IncomingPorts {
+  /** The session's own loopback address: dials come from it. */
+  address: string
+  sources: SourcePorts
+  send(message: ClientMessage): boolean
+  flow: FlowControl
+  /** Resolves when the agent has the redirection in place; rejects when it refuses. */
+  subscribe(port: number): Promise<void>
+  unsubscribe(port: number): void
+  /** Announces a dial to the trap before it is made. Absent without interception. */
+  registerPeer?(source: Endpoint, peer: Endpoint, local: Endpoint): Promise<void>
+  forgetPeer?(source: Endpoint): void
+  warn(text: string): void
+}
+
+/** Dials that meet a used source port try the next one; more than a few in a row mean that something else is wrong. */
+const DIAL_ATTEMPTS = 20
+
+/** Stolen TCP connections: subscriptions follow the program's listeners, each connection is dialled to its listener. */
+export class IncomingProxy {
+  readonly #ports: IncomingPorts
+  /** Listeners by pod port; the most recent one gets the connections. */
+  readonly #listeners = new Map<number, LocalListener[]>()
+  readonly #streams = new Map<Id, TunnelStream | PendingStream>()
+  readonly #subscribed = new Map<number, Promise<void>>()
+
+  constructor(ports: IncomingPorts) {
+    this.#ports = ports
+  }
+
+  /** The pod's ports whose traffic is delivered now. */
+  get subscribedPorts(): number[] {
+    return [...this.#subscribed.keys()].sort((a, b) => a - b)
+  }
+
+  /** Makes the listener reachable from the cluster; resolves when the traffic arrives here. Rejects when refused. */
+  async listen(listener: LocalListener): Promise<void> {
+    const {port} = listener
+    this.#listeners.set(port, [...(this.#listeners.get(port) ?? []), listener])
+    let subscription = this.#subscribed.get(port)
+    if (!subscription) {
+      subscription = this.#ports.subscribe(port)
+      this.#subscribed.set(port, subscription)
+    }
+    try {
+      await subscription
+    } catch (error) {
+      this.#subscribed.delete(port)
+      this.#forget(listener.id)
+      throw error
+    }
+  }
+
+  /** The listener is gone; the deployed program gets the port's traffic again once no other listener has it. */
+  close(listenerId: number): void {
+    const port = this.#forget(listenerId)
+    if (port !== undefined && !this.#listeners.has(port) && this.#subscribed.delete(port)) this.#ports.unsubscribe(port)
+  }
+
+  /** Ends every subscription; connections that are under way go on. */
+  unsubscribeAll(): void {
+    for (const port of this.#subscribed.keys()) this.#ports.unsubscribe(port)
+    this.#subscribed.clear()
+    this.#listeners.clear()
+  }
+
+  /** Stolen traffic from the agent. */
+  receive(message: IncomingTraffic): void {
+    switch (message.type) {
+      case 'NewConnectionV1':
+        return this.#connect(message.value)
+      case 'NewConnectionV2':
+        if (message.value.transport.type === 'Tls') this.#ports.warn('a TLS connection arrives here in plain text')
+        return this.#connect(message.value.connection)
+      case 'Data':
+        return this.#streams.get(message.value.connectionId)?.receive(message.value.bytes)
+      case 'Close':
+        return this.#streams.get(message.value.connectionId)?.close()
+      case 'HttpRequest':
+      case 'HttpRequestFramed':
+        return this.#refuse(message.value.connectionId, message.value.requestId, message.value.port)
+      case 'HttpRequestChunked':
+        return this.#refuseChunked(message.value)
+    }
+  }
+
+  #connect(connection: NewTcpConnection): void {
+    const {connectionId, destinationPort: port} = connection
+    const listener = this.#listeners.get(port)?.at(-1)
+    if (!listener) {
+      this.#ports.send({type: 'TcpSteal', value: {type: 'ConnectionUnsubscribe', value: connectionId}})
+      return
+    }
+    const pending = new PendingStream()
+    this.#streams.set(connectionId, pending)
+    const peer = {address: connection.remoteAddress, port: connection.sourcePort}
+    const local = {address: connection.localAddress, port}
+    this.#dial(listener.actual, peer, local).then(
+      ({socket, source}) => this.#join(connectionId, pending, socket, source),
+      (error: Error) => {
+        this.#streams.delete(connectionId)
+        if (!pending.closed)
+          this.#ports.send({type: 'TcpSteal', value: {type: 'ConnectionUnsubscribe', value: connectionId}})
+        this.#ports.warn(`a stolen connection to port ${port} could not be delivered: ${error.message}`)
+      },
+    )
+  }
+
+  #join(connectionId: Id, pending: PendingStream, socket: net.Socket, source: Endpoint): void {
+    const {send, flow, forgetPeer} = this.#ports
+    const stream = new TunnelStream(
+      socket,
+      {
+        data: (bytes) => send({type: 'TcpSteal', value: {type: 'Data', value: {connectionId, bytes}}}),
+        close: () => send({type: 'TcpSteal', value: {type: 'ConnectionUnsubscribe', value: connectionId}}),
+        ended: () => {
+          this.#streams.delete(connectionId)
+          forgetPeer?.(source)
+        },
+      },
+      flow,
+    )
+    this.#streams.set(connectionId, stream)
+    for (const bytes of pending.chunks) stream.receive(bytes)
+    if (pending.closed) stream.close()
+  }
+
+  /** Connects to the listener from a source address that the trap has been told of. */
+  async #dial(target: Endpoint, peer: Endpoint, local: Endpoint): Promise<{socket: net.Socket; source: Endpoint}> {
+    let refused: Error | undefined
+    for (const [host, from] of dialPairs(target.address, this.#ports.address)) {
+      for (let attempt = 0; attempt < DIAL_ATTEMPTS; attempt++) {
+        const source = {address: from, port: this.#ports.sources.next()}
+        await this.#ports.registerPeer?.(source, peer, local)
+        try {
+          return {socket: await connect(host, target.port, source), source}
+        } catch (error) {
+          this.#ports.forgetPeer?.(source)
+          const {code} = error as NodeJS.ErrnoException
+          refused = error as Error
+          if (code !== 'EADDRINUSE' && code !== 'EADDRNOTAVAIL') break
+        }
+      }
+    }
+    throw refused ?? new Error('no address to dial')
+  }
+
+  /** Agents that parse HTTP deliver requests one by one, which comes with a later version: said, not hung. */
+  #refuse(connectionId: Id, requestId: number, port: number): void {
+    this.#ports.warn(
+      'the agent delivers HTTP requests one by one, which this version does not take: use the agent of this product (agent.image)',
+    )
+    const body = new TextEncoder().encode('mirrord: this version takes stolen traffic only as raw connections\n')
+    const internalResponse = {status: 502, version: 'HTTP/1.1' as const, headers: [], body}
+    this.#ports.send({
+      type: 'TcpSteal',
+      value: {type: 'HttpResponse', value: {port, connectionId, requestId, internalResponse}},
+    })
+  }
+
+  #refuseChunked(message: Extract<IncomingTraffic, {type: 'HttpRequestChunked'}>['value']): void {
+    if (message.type === 'StartV1')
+      this.#refuse(message.value.connectionId, message.value.requestId, message.value.port)
+    if (message.type === 'StartV2')
+      this.#refuse(message.value.connectionId, message.value.requestId, message.value.metadata.value.destination.port)
+  }
+
+  #forget(listenerId: number): number | undefined {
+    for (const [port, listeners] of this.#listeners) {
+      const left = listeners.filter((listener) => listener.id !== listenerId)
+      if (left.length === listeners.length) continue
+      if (left.length > 0) this.#listeners.set(port, left)
+      else this.#listeners.delete(port)
+      return port
+    }
+    return undefined
+  }
+}
+
+/** Holds what arrives while the dial is under way. */
+class PendingStream {
+  readonly chunks: Uint8Array[] = []
+  closed = false
+
+  receive(bytes: Uint8Array): void {
+    this.chunks.push(bytes)
+  }
+
+  close(): void {
+    this.closed = true
+  }
+}
+
+/** Where to dial a listener, and from where. A dual-stack or IPv6-only `::` listener is tried with IPv4 first. */
+function dialPairs(address: string, own: string): (readonly [string, string])[] {
+  const four = ['127.0.0.1', own] as const
+  const six = ['::1', '::1'] as const
+  if (address === '0.0.0.0') return [four]
+  if (address === '::') return [four, six]
+  return address.includes(':') ? [[address, address]] : [[address, address.startsWith('127.') ? own : address]]
+}
+
+function connect(host: string, port: number, source: Endpoint): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({
+      host,
+      port,
+      localAddress: source.address,
+      localPort: source.port,
+      noDelay: true,
+      allowHalfOpen: true,
+    })
+    socket.pause()
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      resolve(socket)
+    })
+  })
+}

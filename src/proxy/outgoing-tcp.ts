@@ -1,0 +1,217 @@
+import net from 'node:net'
+import type {ClientMessage, ConnectReply, DaemonConnect} from '../protocol/index.ts'
+import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
+import type {Endpoint} from './addresses.ts'
+import {connectErrno} from './errno.ts'
+import type {FlowControl} from './flow.ts'
+import {TunnelStream} from './tunnel-stream.ts'
+
+type Id = DaemonConnect['connectionId']
+
+/**
+ * Connects from the pod. `accept` is called with the success in the very turn in which it arrives: data of the connection
+ * may follow in the same chunk, before a promise could tell.
+ */
+export type RemoteConnect = (remote: Endpoint, accept: (connection: DaemonConnect) => void) => Promise<ConnectReply>
+
+/** What the outgoing TCP proxy needs of the rest of the session. */
+export interface OutgoingTcpPorts {
+  /** The session's own loopback address: its relay listens there. */
+  address: string
+  connect: RemoteConnect
+  send(message: ClientMessage): boolean
+  flow: FlowControl
+  warn(text: string): void
+}
+
+/** A program's socket that is connected to the relay appears there within this time, or never. */
+const ACCEPT_MS = 10_000
+
+/**
+ * Outgoing TCP: the agent connects from the pod first, then the program's own socket is connected to the relay here, so
+ * that connect(2) reports what really happened. The relay's accepted sockets are matched by the program's source address,
+ * which nobody else can have.
+ */
+export class OutgoingTcpProxy {
+  readonly #ports: OutgoingTcpPorts
+  readonly #relays = new Map<4 | 6, Promise<net.Server>>()
+  readonly #streams = new Map<Id, TunnelStream | EarlyData>()
+  /** Connections of the agent whose program's socket has not been accepted yet, by source address. */
+  readonly #expected = new Map<string, (socket: net.Socket) => void>()
+  /** Accepted sockets whose source has not been announced yet. */
+  readonly #accepted = new Map<string, net.Socket>()
+
+  constructor(ports: OutgoingTcpPorts) {
+    this.#ports = ports
+  }
+
+  /** Answers the trap's question for one connect(2). */
+  async connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    const relay = await this.#relay(request.relayFamily)
+    const remote = this.#connect(request.remote)
+    const hurried = new Promise<'hurried'>((resolve) => {
+      if (request.hurry.aborted) resolve('hurried')
+      else request.hurry.addEventListener('abort', () => resolve('hurried'), {once: true})
+    })
+    const first = await Promise.race([remote, hurried])
+    if (first === 'hurried') return {relay, onConnected: (source) => this.#joinLater(remote, source)}
+    if (first.type === 'Err') return {errno: connectErrno(first.value)}
+    const {connectionId, localAddress} = first.value
+    return {relay, local: endpointOf(localAddress), onConnected: (source) => this.#join(connectionId, source)}
+  }
+
+  /** Connects an accepted local socket (paused, half-open allowed) with `remote` as seen from the pod. */
+  async splice(socket: net.Socket, remote: Endpoint): Promise<void> {
+    const result = await this.#connect(remote)
+    if (result.type === 'Err') return void socket.resetAndDestroy()
+    this.#attach(result.value.connectionId, socket)
+  }
+
+  /** Bytes of a connection from the agent; empty bytes end this direction. */
+  read(connectionId: Id, bytes: Uint8Array): void {
+    this.#streams.get(connectionId)?.receive(bytes)
+  }
+
+  /** The agent's side of a connection is over. */
+  closed(connectionId: Id): void {
+    this.#streams.get(connectionId)?.close()
+  }
+
+  /** Closes the relays and resets what is still connected. */
+  close(): void {
+    for (const relay of this.#relays.values())
+      void relay.then(
+        (server) => server.close(),
+        () => {},
+      )
+    for (const stream of this.#streams.values()) stream.reset()
+    for (const socket of this.#accepted.values()) socket.destroy()
+  }
+
+  #connect(remote: Endpoint): Promise<ConnectReply> {
+    return this.#ports.connect(remote, ({connectionId}) => this.#streams.set(connectionId, new EarlyData()))
+  }
+
+  async #relay(family: 4 | 6): Promise<Endpoint> {
+    let relay = this.#relays.get(family)
+    if (!relay) {
+      relay = this.#listen(family === 4 ? this.#ports.address : '::1')
+      this.#relays.set(family, relay)
+    }
+    const {address, port} = (await relay).address() as net.AddressInfo
+    return {address, port}
+  }
+
+  #listen(host: string): Promise<net.Server> {
+    const server = net.createServer({noDelay: true, allowHalfOpen: true, pauseOnConnect: true}, (socket) => {
+      const key = keyOf({address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0})
+      socket.on('error', () => {}) // a reset before the stream exists; 'close' cleans up
+      const expected = this.#expected.get(key)
+      if (expected) return expected(socket)
+      this.#accepted.set(key, socket)
+      const timer = setTimeout(() => socket.destroy(), ACCEPT_MS)
+      socket.once('close', () => {
+        clearTimeout(timer)
+        if (this.#accepted.get(key) === socket) this.#accepted.delete(key)
+      })
+    })
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({host, port: 0, backlog: 4096}, () => resolve(server))
+    })
+  }
+
+  /** Waits for the socket that comes from `source`; undefined when it never appears. */
+  #acceptFrom(source: Endpoint): Promise<net.Socket | undefined> {
+    const key = keyOf(source)
+    const accepted = this.#accepted.get(key)
+    if (accepted) {
+      this.#accepted.delete(key)
+      return Promise.resolve(accepted)
+    }
+    return new Promise((resolve) => {
+      const settle = (socket: net.Socket | undefined) => {
+        clearTimeout(timer)
+        this.#expected.delete(key)
+        resolve(socket)
+      }
+      const timer = setTimeout(() => settle(undefined), ACCEPT_MS)
+      this.#expected.set(key, settle)
+    })
+  }
+
+  #join(connectionId: Id, source: Endpoint | undefined): void {
+    const abandon = () => {
+      if (this.#streams.delete(connectionId)) this.#send({type: 'Close', value: {connectionId}})
+    }
+    if (!source) return abandon()
+    void this.#acceptFrom(source).then((socket) => {
+      if (!socket || socket.destroyed) return abandon()
+      this.#attach(connectionId, socket)
+    })
+  }
+
+  #attach(connectionId: Id, socket: net.Socket): void {
+    const early = this.#streams.get(connectionId)
+    const stream = new TunnelStream(
+      socket,
+      {
+        data: (bytes) => this.#send({type: 'Write', value: {connectionId, bytes}}),
+        close: () => this.#send({type: 'Close', value: {connectionId}}),
+        ended: () => this.#streams.delete(connectionId),
+      },
+      this.#ports.flow,
+    )
+    this.#streams.set(connectionId, stream)
+    if (!(early instanceof EarlyData)) return
+    for (const bytes of early.chunks) stream.receive(bytes)
+    if (early.closed) stream.close()
+  }
+
+  /** The program could not be held longer: its socket is connected already, and is reset if the remote end refuses. */
+  #joinLater(remote: Promise<ConnectReply>, source: Endpoint | undefined): void {
+    const socket = source ? this.#acceptFrom(source) : Promise.resolve(undefined)
+    void remote.then(
+      (result) => {
+        if (result.type === 'Err') return void socket.then((accepted) => accepted?.resetAndDestroy())
+        const {connectionId} = result.value
+        void socket.then((accepted) => {
+          if (accepted && source) this.#accepted.set(keyOf(source), accepted)
+          this.#join(connectionId, accepted ? source : undefined)
+        })
+      },
+      () => void socket.then((accepted) => accepted?.resetAndDestroy()),
+    )
+  }
+
+  #send(value: Extract<ClientMessage, {type: 'TcpOutgoing'}>['value']): boolean {
+    return this.#ports.send({type: 'TcpOutgoing', value})
+  }
+}
+
+/** What the agent sends before the program's socket has arrived. */
+class EarlyData {
+  readonly chunks: Uint8Array[] = []
+  closed = false
+
+  receive(bytes: Uint8Array): void {
+    this.chunks.push(bytes)
+  }
+
+  close(): void {
+    this.closed = true
+  }
+
+  reset(): void {
+    this.closed = true
+  }
+}
+
+function keyOf({address, port}: Endpoint): string {
+  return `${address.replace(/^::ffff:/, '')}|${port}`
+}
+
+/** The IP endpoint of a protocol address; undefined for unix addresses. */
+export function endpointOf(address: DaemonConnect['localAddress']): Endpoint | undefined {
+  return address.type === 'Ip' ? {address: address.value.ip, port: address.value.port} : undefined
+}

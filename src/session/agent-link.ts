@@ -1,0 +1,94 @@
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {
+  connectAgent,
+  createAgentJob,
+  deleteAgentJob,
+  waitForAgentGone,
+  type AgentJob,
+  type Cluster,
+  type ResolvedTarget,
+} from '../kube/index.ts'
+import {ClientSession, ConnectionError, type ByteChannel} from '../protocol/index.ts'
+import type {Config} from '../config/index.ts'
+import type {Log} from './log.ts'
+
+/** A running agent with one open connection to it. */
+export interface AgentLink {
+  job: AgentJob
+  pod: string
+  connection: ClientSession
+}
+
+/** What an agent is made from. */
+export interface AgentRequest {
+  config: Config
+  target?: ResolvedTarget
+  sessionId: string
+  signal: AbortSignal
+}
+
+/** Creates an agent and connects to it. Errors: those of `connectAgent`; nothing is left in the cluster then. */
+export async function startAgent(cluster: Cluster, request: AgentRequest, log: Log): Promise<AgentLink> {
+  const {config, target, sessionId, signal} = request
+  const namespace = agentNamespace(cluster, config, target)
+  const job = await createAgentJob(cluster, {target, agent: config.agent, sessionId, namespace}, {signal})
+  log(`agent: job ${job.namespace}/${job.name} created`)
+  const {pod, answer, attempts} = await connectAgent(cluster, job, {
+    timeoutMs: config.agent.startup_timeout * 1000,
+    handshake: (channel) => handshake(channel, config.internal_proxy.ping_interval * 1000),
+    onProgress: (state) => log(`agent: ${state}`),
+    signal,
+  })
+  log(`agent: connected to ${pod} after ${attempts} attempts, protocol ${answer.version}`)
+  return {job, pod, connection: answer}
+}
+
+async function handshake(channel: ByteChannel, pingIntervalMs: number): Promise<ClientSession> {
+  try {
+    return await ClientSession.open(channel, {pingIntervalMs})
+  } catch (error) {
+    // The agent speaks only to say that it refuses to work (spec agent.md 2.11); anything else means "not yet".
+    if (!(error instanceof ConnectionError) || error.code !== 'REFUSED') throw error
+    const dirty = /dirty iptables/i.test(error.message)
+    throw new MirrordError(
+      {
+        code: dirty ? 'AGENT_DIRTY' : 'AGENT_REFUSED_SESSION',
+        exit: dirty ? 'agentDirty' : 'agentLost',
+        what: dirty ? 'The target carries redirect rules of another agent.' : 'The agent refused to work.',
+        why: `It says: ${error.message}`,
+        next: dirty
+          ? [
+              'Wait until the other session on this pod ends, or choose another target.',
+              'If there is none: delete the target pod, or set agent.clean_iptables_on_start to true.',
+            ]
+          : ["Read the agent's log."],
+      },
+      {cause: error},
+    )
+  }
+}
+
+/** The Job of a targeted agent may live anywhere on the node's cluster; it follows the configuration, not the target. */
+function agentNamespace(cluster: Cluster, config: Config, target: ResolvedTarget | undefined): string {
+  if (target) return config.agent.namespace ?? cluster.namespace
+  return config.target.namespace ?? cluster.namespace
+}
+
+/** Deletes the agent and waits until its pod is gone: its redirect rules are gone with it. */
+export async function endAgent(cluster: Cluster, job: AgentJob, timeoutMs: number): Promise<boolean> {
+  await deleteAgentJob(cluster, job)
+  return waitForAgentGone(cluster, job, {timeoutMs})
+}
+
+/**
+ * Removes the redirect rules of an agent that could not do it itself (killed as a whole): a short-lived agent on the same
+ * container that cleans at its start (ruling R6). Returns when its work is done and it is gone.
+ */
+export async function cleanTarget(cluster: Cluster, request: AgentRequest, log: Log): Promise<void> {
+  log('agent: starting a short one that removes the rules of the lost one')
+  const agent = {...request.config.agent, clean_iptables_on_start: true}
+  const cleaner = await startAgent(cluster, {...request, config: {...request.config, agent}}, log)
+  cleaner.connection.close()
+  await endAgent(cluster, cleaner.job, 20_000)
+  log('agent: the rules of the lost agent are removed')
+}

@@ -1,0 +1,138 @@
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {DnsRelay} from '../proxy/dns-relay.ts'
+import {FlowControl} from '../proxy/flow.ts'
+import {IncomingProxy} from '../proxy/incoming.ts'
+import {OutgoingTcpProxy} from '../proxy/outgoing-tcp.ts'
+import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
+import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresses.ts'
+import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
+import type {ClientSession, ResponseError} from '../protocol/index.ts'
+import type {Trap} from '../trap/trap.ts'
+
+/** Files of the pod that name resolution reads. */
+export interface ResolverFiles {
+  resolvConf?: string
+  hosts?: string
+}
+
+/** The client half of everything that goes through the agent, wired to one connection. */
+export class DataPlane {
+  /** The session's own loopback address; connections to it are never intercepted. */
+  readonly address = pickLoopbackAddress()
+  readonly incoming: IncomingProxy
+  readonly tcp: OutgoingTcpProxy
+  readonly udp: OutgoingUdpProxy
+  readonly #agent: ClientSession
+  #dns?: DnsRelay
+  /** Set once the program runs: dials are announced to it. */
+  trap?: Trap
+
+  constructor(agent: ClientSession, warn: (text: string) => void) {
+    this.#agent = agent
+    const flow = new FlowControl({pause: () => agent.connection.pause(), resume: () => agent.connection.resume()})
+    const send: ClientSession['send'] = (message) => agent.send(message)
+    const ip = ({address, port}: Endpoint) => ({type: 'Ip' as const, value: {ip: address, port}})
+    this.tcp = new OutgoingTcpProxy({
+      address: this.address,
+      connect: (remote, accept) => agent.connectTcp(ip(remote), accept),
+      send,
+      flow,
+      warn,
+    })
+    this.udp = new OutgoingUdpProxy({
+      address: this.address,
+      connect: (remote, accept) => agent.connectUdp(ip(remote), accept),
+      send,
+      warn,
+    })
+    this.incoming = new IncomingProxy({
+      address: this.address,
+      sources: new SourcePorts(),
+      send,
+      flow,
+      subscribe: async (port) => {
+        const result = await agent.subscribeSteal(port)
+        if (result.type === 'Err') throw new Error(describeRefusal(result.value))
+      },
+      unsubscribe: (port) => void agent.unsubscribe('steal', port),
+      registerPeer: async (source, peer, local) => this.trap?.registerPeer(source, peer, local),
+      forgetPeer: (source) => this.trap?.forgetPeer(source),
+      warn,
+    })
+    agent.onDrain = () => flow.drained()
+    agent.handlers.steal = (message) => this.incoming.receive(message)
+    agent.handlers.outgoingRead = (kind, id, bytes) => {
+      if (kind === 'TcpOutgoing') this.tcp.read(id, bytes)
+      else if (kind === 'UdpOutgoing') this.udp.read(id, bytes)
+    }
+    agent.handlers.outgoingClosed = (kind, id) => {
+      if (kind === 'TcpOutgoing') this.tcp.closed(id)
+      else if (kind === 'UdpOutgoing') this.udp.closed(id)
+    }
+  }
+
+  /**
+   * Writes the files with which the program resolves names as the pod does into `directory`, and starts the nameserver on
+   * the session's address where that is possible. Returns the overlays for the trap.
+   */
+  async resolver(files: ResolverFiles, directory: string): Promise<{path: string; source: string}[]> {
+    mkdirSync(path.join(directory, 'etc'), {recursive: true, mode: 0o700})
+    const overlays: {path: string; source: string}[] = []
+    const overlay = (name: string, text: string) => {
+      const source = path.join(directory, 'etc', name)
+      writeFileSync(source, text, {mode: 0o644})
+      overlays.push({path: `/etc/${name}`, source})
+    }
+    const servers = files.resolvConf === undefined ? [] : nameservers(files.resolvConf)
+    if (files.resolvConf !== undefined && servers.length > 0) {
+      this.#dns = await DnsRelay.start({
+        address: this.address,
+        nameservers: servers,
+        openUdp: (remote, receive, closed) => this.udp.open(remote, receive, closed),
+        spliceTcp: (socket, remote) => this.tcp.splice(socket, remote),
+      })
+      // Without the right to bind port 53 the program keeps the pod's nameservers, and the trap relays port 53 of them.
+      overlay('resolv.conf', this.#dns ? withNameserver(files.resolvConf, this.address) : files.resolvConf)
+    }
+    if (files.hosts !== undefined) overlay('hosts', files.hosts)
+    overlay('nsswitch.conf', withDnsHosts(readLocal('/etc/nsswitch.conf')))
+    return overlays
+  }
+
+  /** Ends every relay; connections of the program are reset. The agent's connection is the owner's. */
+  close(): void {
+    this.#dns?.close()
+    this.tcp.close()
+    this.udp.close()
+  }
+
+  /** Tells the agent to stop redirecting. */
+  unsubscribeAll(): void {
+    this.incoming.unsubscribeAll()
+    this.#agent.connection.flush()
+  }
+}
+
+function describeRefusal(error: ResponseError): string {
+  switch (error.type) {
+    case 'PortAlreadyStolen':
+      return `port ${error.value} is stolen by another session`
+    case 'Forbidden':
+      return `a policy of the cluster forbids it${error.value.policyName ? ` (${error.value.policyName})` : ''}`
+    case 'ForbiddenWithReason':
+      return `a policy of the cluster forbids it: ${error.value.reason}`
+    case 'NotImplemented':
+      return 'the agent cannot do it'
+    default:
+      return `the agent answered ${error.type}`
+  }
+}
+
+function readLocal(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}

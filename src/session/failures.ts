@@ -1,0 +1,170 @@
+import path from 'node:path'
+import type {ErrorReport} from '../errors/mirrord-error.ts'
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {TrapError, type ProgramExit, type UnavailableReason} from '../trap/trap.ts'
+import {tailOf} from '../util/tail.ts'
+
+/** Lines of each output stream that a report shows. */
+const TAIL_LINES = 50
+
+/** How a program ended, in words. */
+export function describeExit({code, signal}: ProgramExit): string {
+  if (signal) return `It was ended by ${signal}.`
+  if (code !== undefined) return `It exited with status ${code}.`
+  return 'How it ended is unknown: its supervisor was lost.'
+}
+
+/** The last lines of the program's two output streams, labelled; undefined when there are none. */
+export function outputTail(directory: string | undefined): string | undefined {
+  if (!directory) return undefined
+  const parts = ['stdout', 'stderr'].flatMap((stream) => {
+    const text = tailOf(path.join(directory, stream), TAIL_LINES)
+    return text ? [`--- ${stream} (${path.join(directory, stream)})`, text] : []
+  })
+  return parts.length > 0 ? parts.join('\n') : undefined
+}
+
+/** The program ended before it was ready: exit 70, or 73 when what it says is that its port is taken. */
+export function diedBeforeReady(name: string, exit: ProgramExit, outputDirectory: string | undefined): ErrorReport {
+  const detail = outputTail(outputDirectory)
+  const portInUse = detail !== undefined && /EADDRINUSE|address already in use/i.test(detail)
+  return {
+    code: portInUse ? 'PORT_IN_USE' : 'PROGRAM_DIED',
+    exit: portInUse ? 'portInUse' : 'programDied',
+    what: portInUse
+      ? `The program "${name}" could not have its port.`
+      : `The program "${name}" ended before it was ready.`,
+    why: describeExit(exit),
+    next: portInUse
+      ? ['End the process that holds the port (ss -ltnp shows it), or give the program another port.']
+      : ['Read its last output below, and run it alone to see whether it starts at all.'],
+    detail,
+  }
+}
+
+/** The program ended during the run: reported by `ci stop`. */
+export function diedDuringRun(name: string, exit: ProgramExit, outputDirectory: string | undefined): ErrorReport {
+  return {
+    code: 'PROGRAM_CRASHED',
+    exit: 'programCrashed',
+    what: `The program "${name}" ended during the run, before it was stopped.`,
+    why: describeExit(exit),
+    next: ['What was tested after that moment did not meet the local program: fix the crash and run again.'],
+    detail: outputTail(outputDirectory),
+  }
+}
+
+/** The program is alive but does not listen. */
+export function notReadyInTime(name: string, seconds: number, outputDirectory: string | undefined): ErrorReport {
+  return {
+    code: 'PROGRAM_NOT_READY',
+    exit: 'programNotReady',
+    what: `The program "${name}" was not ready after ${seconds} s.`,
+    why: 'It runs, but it does not listen on any port whose traffic could be stolen.',
+    next: [
+      'Give it more time with --ready-timeout SECONDS.',
+      'If it never listens: start with --no-wait, or set feature.network.incoming to "off".',
+    ],
+    detail: outputTail(outputDirectory),
+  }
+}
+
+/** The agent's connection was lost. */
+export function agentLost(reason: string, detail?: string): ErrorReport {
+  return {
+    code: 'AGENT_LOST',
+    exit: 'agentLost',
+    what: 'The connection to the agent was lost, so the program was ended.',
+    why: reason,
+    next: [
+      'The deployed service has its traffic again. See whether the target pod or its node went away, and start again.',
+    ],
+    detail,
+  }
+}
+
+/** The trap ended without being asked to: the program cannot run on unconnected and was ended. */
+export function trapLost(name: string, reason: string | undefined): ErrorReport {
+  return {
+    code: 'TRAP_LOST',
+    exit: 'programCrashed',
+    what: `The supervisor of the program "${name}" was lost, so the program was ended.`,
+    why: reason ?? 'Its process was killed.',
+    next: ['See whether the machine ran out of memory (dmesg), and start again.'],
+  }
+}
+
+const unavailable: Record<UnavailableReason, {why: string; next: string}> = {
+  'other-listener': {
+    why: 'Another tool already supervises the system calls of this process (EBUSY).',
+    next: 'Start mirrord outside that tool.',
+  },
+  'kernel-too-old': {
+    why: 'This kernel has no seccomp user notification (Linux 5.14 or newer is needed; gVisor has none).',
+    next: 'Use a runner with a newer kernel.',
+  },
+  'seccomp-denied': {
+    why: 'The container forbids seccomp(2).',
+    next: 'Run the container with --security-opt seccomp=unconfined.',
+  },
+  'pidfd-getfd-denied': {
+    why: "The container's profile forbids pidfd_getfd(2), as Docker's default profile does.",
+    next: 'Run the container with --cap-add SYS_PTRACE.',
+  },
+  'pidfd-getfd-missing': {
+    why: 'This kernel has no pidfd_getfd(2) (Linux 5.6).',
+    next: 'Use a runner with a newer kernel.',
+  },
+  'memory-denied': {
+    why: 'Reading the memory of a child process is forbidden (Yama, or a seccomp profile).',
+    next: 'Run the container with --cap-add SYS_PTRACE, or set kernel.yama.ptrace_scope to 1.',
+  },
+  'inject-missing': {
+    why: 'This kernel cannot hand descriptors to a supervised process (Linux 5.14).',
+    next: 'Use a runner with a newer kernel.',
+  },
+  'not-executable': {
+    why: 'The file mirrord-trap cannot be executed.',
+    next: "Install mirrord again for this machine's architecture.",
+  },
+}
+
+/** The report of a machine that cannot intercept. */
+export function interceptionUnavailable(reason: UnavailableReason): MirrordError {
+  const {why, next} = unavailable[reason]
+  return new MirrordError({
+    code: `INTERCEPTION_UNAVAILABLE_${reason.toUpperCase().replaceAll('-', '_')}`,
+    exit: 'interceptionUnavailable',
+    what: "This machine cannot intercept the program's system calls.",
+    why,
+    next: [next, 'Or start with --no-intercept: environment and incoming traffic only.'],
+  })
+}
+
+/** Turns what the trap could not start into a report. */
+export function startFailure(error: unknown, name: string): unknown {
+  if (!(error instanceof TrapError)) return error
+  if (error.unavailable) return interceptionUnavailable(error.unavailable)
+  const executable = error.reason === 'not-executable'
+  if (executable || error.reason === 'not-found')
+    return new MirrordError(
+      {
+        code: executable ? 'PROGRAM_NOT_EXECUTABLE' : 'PROGRAM_NOT_FOUND',
+        exit: 'programNotFound',
+        what: `The program "${name}" cannot be executed.`,
+        why: error.message,
+        next: ['Check that the file was built for this machine, and that the interpreter of its first line exists.'],
+      },
+      {cause: error},
+    )
+  return new MirrordError(
+    {
+      code: 'PROGRAM_NOT_STARTED',
+      exit: error.reason === 'working-directory' ? 'permission' : 'unexpected',
+      what: `The program "${name}" could not be started.`,
+      why: error.message,
+      next: ['Read mirrord.log of this session.'],
+    },
+    {cause: error},
+  )
+}

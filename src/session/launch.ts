@@ -1,0 +1,98 @@
+import {spawn} from 'node:child_process'
+import {constants} from 'node:os'
+import type {Duplex} from 'node:stream'
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {readLines, writeLine} from '../util/json-lines.ts'
+import type {LaunchEvent, LaunchRequest, ReadySummary} from './launch-protocol.ts'
+import type {SessionSpec} from './spec.ts'
+
+/** Told while a start goes on; nothing of it decides anything. */
+export interface LaunchObserver {
+  phase(event: Extract<LaunchEvent, {type: 'phase'}>): void
+  warning(text: string): void
+  /** Foreground only: the program is ready, and the launch goes on until it ends. */
+  ready(summary: ReadySummary): void
+}
+
+/** How a launch ended well. */
+export type LaunchOutcome = {type: 'ready'; summary: ReadySummary} | {type: 'exited'; status: number}
+
+/**
+ * Starts the session process and follows it: in the background until the program is ready, in the foreground until it has
+ * ended. Closing the pipe early (this process dies, `signal` aborts) makes the session undo everything.
+ * Errors: the session's own report as MirrordError; SESSION_DIED (exit 1) when its process ends without a word.
+ */
+export async function launchSession(
+  spec: SessionSpec,
+  options: {sessionEntry: string; logFd: number; observer: LaunchObserver; signals: SignalSource},
+): Promise<LaunchOutcome> {
+  const {observer} = options
+  const child = spawn(process.execPath, ['--title=mirrord-session', options.sessionEntry], {
+    cwd: spec.program.cwd,
+    env: spec.environment,
+    // The background session is its own session leader: it outlives the CI step and its terminal.
+    detached: !spec.foreground,
+    stdio: spec.foreground
+      ? ['inherit', 'inherit', 'inherit', 'pipe']
+      : ['ignore', options.logFd, options.logFd, 'pipe'],
+  })
+  const pipe = child.stdio[3] as Duplex
+  const send = (request: LaunchRequest) => writeLine(pipe, request)
+
+  return new Promise((resolve, reject) => {
+    const unsubscribe = options.signals.subscribe((signal) => {
+      if (spec.foreground) send({type: 'signal', signal})
+      else pipe.end() // cancelled before it was ready: the session undoes everything and says so
+    })
+    const settle = (act: () => void) => {
+      unsubscribe()
+      pipe.destroy()
+      child.unref()
+      act()
+    }
+    child.once('error', (error) => settle(() => reject(error)))
+    let failure: MirrordError | undefined
+    readLines<LaunchEvent>(
+      pipe,
+      (event) => {
+        switch (event.type) {
+          case 'phase':
+            return observer.phase(event)
+          case 'warning':
+            return observer.warning(event.text)
+          case 'ready':
+            if (spec.foreground) observer.ready(event.summary)
+            else settle(() => resolve({type: 'ready', summary: event.summary}))
+            return
+          case 'failed':
+            failure = new MirrordError(event.report)
+            return
+          case 'exited':
+            return settle(() =>
+              resolve({
+                type: 'exited',
+                status: event.signal ? 128 + constants.signals[event.signal] : (event.code ?? 1),
+              }),
+            )
+        }
+      },
+      () => settle(() => reject(failure ?? sessionDied(spec))),
+    )
+    send({type: 'launch', spec})
+  })
+}
+
+/** Where the launcher's signals come from; the CLI's entry point gives the process's own. */
+export interface SignalSource {
+  subscribe(listener: (signal: NodeJS.Signals) => void): () => void
+}
+
+function sessionDied(spec: SessionSpec): MirrordError {
+  return new MirrordError({
+    code: 'SESSION_DIED',
+    exit: 'unexpected',
+    what: 'The session process ended before the program was ready.',
+    why: 'It was killed, or it met a defect of mirrord.',
+    next: [`Read its log${spec.outputDirectory ? `: ${spec.outputDirectory}/mirrord.log` : ''}.`],
+  })
+}

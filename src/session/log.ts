@@ -1,0 +1,2 @@
+/** Writes one line to the session's log; never secrets, never payloads. */
+export type Log = (text: string) => void

@@ -1,0 +1,400 @@
+import {closeSync} from 'node:fs'
+import {formatTarget} from '../config/index.ts'
+import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
+import {loadCluster, resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
+import {composeEnvironment} from '../proxy/environment.ts'
+import {probeTrap, startTrap, type Listener, type ProgramExit, type Trap} from '../trap/trap.ts'
+import {identify} from '../util/process.ts'
+import {deferred, within} from '../util/time.ts'
+import {cleanTarget, endAgent, startAgent, type AgentLink, type AgentRequest} from './agent-link.ts'
+import {serveControl} from './control.ts'
+import {DataPlane} from './data-plane.ts'
+import {
+  agentLost,
+  describeExit,
+  diedBeforeReady,
+  diedDuringRun,
+  interceptionUnavailable,
+  notReadyInTime,
+  startFailure,
+  trapLost,
+} from './failures.ts'
+import type {LaunchEvent, Phase, ReadySummary} from './launch-protocol.ts'
+import type {Log} from './log.ts'
+import {watchPorts} from './ports.ts'
+import {openOutput} from './program.ts'
+import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
+import type {SessionSpec} from './spec.ts'
+import {SessionDirectory, type SessionRecord} from './state.ts'
+import {Teardown} from './teardown.ts'
+
+/** A program that never listens counts as ready when it has lived this long (ruling R8). */
+const ALIVE_MS = 1000
+/** The agent's pod must be gone within this time after its Job was deleted. */
+const AGENT_GONE_MS = 20_000
+const DEFAULT_GRACE_MS = 10_000
+
+/** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
+interface End {
+  failure?: ErrorReport
+  graceMs: number
+  /** The program must not run a moment longer. */
+  atOnce?: boolean
+}
+
+/** One `ci start` from its first step to its last: everything it makes is undone by `teardown`, whatever happens. */
+export class Session {
+  readonly #spec: SessionSpec
+  readonly #emit: (event: LaunchEvent) => void
+  readonly #log: Log
+  readonly #teardown: Teardown
+  readonly #directory: SessionDirectory
+  readonly #abort = new AbortController()
+  readonly #ending = deferred<End>()
+  readonly #ended = deferred<ErrorReport | undefined>()
+  #record: SessionRecord
+  #trap?: Trap
+  #dataPlane?: DataPlane
+  #exit?: ProgramExit
+  #lost = false
+  #graceMs = DEFAULT_GRACE_MS
+  #hurry = new AbortController()
+
+  constructor(spec: SessionSpec, emit: (event: LaunchEvent) => void, log: Log) {
+    this.#spec = spec
+    this.#emit = emit
+    this.#log = log
+    this.#teardown = new Teardown(log)
+    this.#directory = new SessionDirectory(spec.directory, spec.id)
+    const target = spec.config.target.path
+    this.#record = {
+      format: 1,
+      id: spec.id,
+      job: spec.job,
+      program: spec.program.name,
+      target: target && formatTarget(target),
+      state: 'starting',
+      createdAt: new Date().toISOString(),
+      session: identify(process.pid)!,
+      outputDirectory: spec.outputDirectory,
+    }
+  }
+
+  /** Runs the session; resolves when it has ended and nothing of it is left. */
+  async run(): Promise<void> {
+    this.#directory.write(this.#record)
+    const control = await serveControl(this.#directory.socket, {
+      status: () => this.#record,
+      stop: (graceMs) => this.stop(graceMs),
+      hurry: (graceMs) => {
+        this.#graceMs = graceMs
+        this.#hurry.abort()
+      },
+    })
+    let ready = false
+    try {
+      await Promise.race([this.#start(), this.#ending.promise.then((end) => Promise.reject(new Aborted(end)))])
+      ready = true
+      this.#update({state: 'ready'})
+      const {failure, graceMs, atOnce} = await this.#ending.promise
+      await this.#end(failure, graceMs, atOnce)
+    } catch (error) {
+      const end = error instanceof Aborted ? error.end : {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
+      if (end.failure) this.#log(`start failed: ${end.failure.code} ${end.failure.what} ${end.failure.why ?? ''}`)
+      await this.#end(end.failure, end.graceMs, end.atOnce)
+      this.#emit({type: 'failed', report: end.failure ?? cancelled(this.#spec.program.name)})
+    }
+    const {failure} = this.#record
+    if (this.#spec.foreground && ready) this.#emitExit(failure)
+    // A failure during the run stays on record for `ci stop`; everything else leaves nothing.
+    if (!ready || !failure || this.#spec.foreground) this.#directory.remove()
+    this.#ended.resolve(failure)
+    await control.close()
+  }
+
+  /** Ends the session; resolves when it has ended, with what had failed during the run. */
+  stop(graceMs: number): Promise<ErrorReport | undefined> {
+    this.#requestEnd({graceMs})
+    return this.#ended.promise
+  }
+
+  /** Foreground: passes a signal on to the program's tree. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.#trap) this.#trap.signalTree(signal)
+    else this.#requestEnd({graceMs: 0})
+  }
+
+  #requestEnd(end: End): void {
+    this.#abort.abort(new Error('the session is being stopped'))
+    this.#ending.resolve(end)
+  }
+
+  async #start(): Promise<void> {
+    const {config, program, intercept} = this.#spec
+    if (intercept) await this.#checkMachine()
+    const cluster = await loadCluster(config, this.#spec.environment)
+    this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
+    const target = await this.#phase('target', () => this.#findTarget(cluster))
+    const agent = await this.#phase('agent', () => this.#startAgent(cluster, target))
+    const dataPlane = new DataPlane(agent.connection, (text) => this.#log(`data plane: ${text}`))
+    this.#dataPlane = dataPlane
+    this.#teardown.add('relays', 1000, () => dataPlane.close())
+    this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
+    const {environment, overlays} = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
+    const listening = deferred<void>()
+    await this.#phase('program', () => this.#startProgram(dataPlane, environment, overlays, listening.resolve))
+    if (this.#spec.wait) await this.#phase('ready', () => this.#waitUntilReady(listening.promise))
+    this.#emit({type: 'ready', summary: this.#summary(target)})
+    this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
+  }
+
+  async #checkMachine(): Promise<void> {
+    const probe = await probeTrap(this.#spec.trapPath)
+    this.#log(`machine: ${JSON.stringify(probe)}`)
+    if (!probe.available) throw interceptionUnavailable(probe.reason ?? 'kernel-too-old')
+  }
+
+  async #findTarget(cluster: Cluster): Promise<{value?: ResolvedTarget; text: string}> {
+    const {path, namespace} = this.#spec.config.target
+    if (!path || path.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
+    const value = await resolveTarget(cluster, path, namespace, {signal: this.#abort.signal})
+    const others = value.containers.filter((name) => name !== value.container)
+    if (value.containerGuessed)
+      this.#warn(`container "${value.container}" was chosen; the pod also has ${others.join(', ')}`)
+    return {
+      value,
+      text: `Target ${value.target} is pod ${value.name}, container ${value.container}, in namespace ${value.namespace}`,
+    }
+  }
+
+  async #startAgent(cluster: Cluster, target: ResolvedTarget | undefined): Promise<{value: AgentLink; text: string}> {
+    const request: AgentRequest = {
+      config: this.#spec.config,
+      target,
+      sessionId: this.#spec.id,
+      signal: this.#abort.signal,
+    }
+    const agent = await startAgent(cluster, request, this.#log)
+    const {connection, job} = agent
+    this.#teardown.add('agent', AGENT_GONE_MS + 10_000, async () => {
+      connection.close()
+      if (!(await endAgent(cluster, job, AGENT_GONE_MS)))
+        this.#log(`end: the agent's pod is still there after ${AGENT_GONE_MS} ms`)
+      if (this.#lost && target) await cleanTarget(cluster, {...request, signal: AbortSignal.timeout(60_000)}, this.#log)
+    })
+    connection.handlers.log = ({message, level}) => this.#log(`agent says (${level.type}): ${message}`)
+    connection.handlers.end = (reason) => {
+      if (reason.code === 'CLOSED') return
+      this.#lost = true
+      this.#log(`agent: lost (${reason.code}: ${reason.message})`)
+      this.#requestEnd({failure: agentLost(reason.message), graceMs: 0, atOnce: true})
+    }
+    return {value: agent, text: `Agent ${agent.pod} is connected`}
+  }
+
+  async #prepareProgram(agent: AgentLink, dataPlane: DataPlane) {
+    const {config, environment, intercept} = this.#spec
+    const {env, network} = config.feature
+    const [remote, resolvConf, hosts] = await Promise.all([
+      readRemoteEnvironment(agent.connection, env),
+      intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/resolv.conf') : undefined,
+      intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
+    ])
+    const overlays =
+      intercept && network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}, this.#directory.files) : []
+    return {
+      value: {environment: composeEnvironment(environment, remote, env), overlays},
+      text: `Environment of the target: ${remote.size} variables`,
+    }
+  }
+
+  async #startProgram(
+    dataPlane: DataPlane,
+    env: Record<string, string>,
+    overlays: {path: string; source: string}[],
+    listening: () => void,
+  ): Promise<{value: void; text: string}> {
+    const {program, foreground, outputDirectory, intercept, trapPath, config} = this.#spec
+    const {incoming, outgoing} = config.feature.network
+    const output = outputDirectory === undefined ? undefined : openOutput(outputDirectory)
+    const stealing = incoming.mode === 'steal'
+    const listen = async (listener: Listener): Promise<{errno?: number}> => {
+      const {port} = listener.asked.port === 0 ? listener.actual : listener.asked
+      if (!stealing || (incoming.ports && !incoming.ports.includes(port))) return {}
+      try {
+        await dataPlane.incoming.listen({id: listener.id, port, actual: listener.actual})
+        this.#log(`incoming: port ${port} of the pod goes to ${listener.actual.address}:${listener.actual.port}`)
+        listening()
+        return {}
+      } catch (error) {
+        this.#log(`incoming: port ${port} could not be stolen: ${(error as Error).message}`)
+        this.#requestEnd({failure: stealRefused(port, error), graceMs: DEFAULT_GRACE_MS})
+        return {errno: 13}
+      }
+    }
+    try {
+      const trap = await startTrap(
+        {
+          trapPath,
+          program: program.path,
+          argv: program.argv,
+          cwd: program.cwd,
+          env,
+          stdio: {stdin: foreground ? 0 : 'ignore', stdout: output?.stdout ?? 1, stderr: output?.stderr ?? 2},
+          newSession: !foreground,
+          intercept,
+          incoming: stealing,
+          outgoing,
+          overlays,
+          local: [{cidr: dataPlane.address}],
+        },
+        {
+          connect: (request) =>
+            request.protocol === 'tcp' ? dataPlane.tcp.connect(request) : dataPlane.udp.connect(request),
+          listen,
+          listenerClosed: (id) => dataPlane.incoming.close(id),
+          warning: (text) => this.#log(`trap: ${text}`),
+        },
+      )
+      this.#adopt(trap, dataPlane)
+      if (!intercept) {
+        const watch = watchPorts(trap.pid, {
+          listen: async (listener) => void (await listen(listener)),
+          closed: (id) => dataPlane.incoming.close(id),
+        })
+        this.#teardown.add('port watch', 100, () => watch.close())
+      }
+      return {value: undefined, text: `Program ${program.name} runs as process ${trap.programPid}`}
+    } catch (error) {
+      throw startFailure(error, program.name)
+    } finally {
+      if (output) for (const fd of Object.values(output)) closeSync(fd)
+    }
+  }
+
+  /** From here on the trap's tree is this session's: it ends it, and ends when it ends. */
+  #adopt(trap: Trap, dataPlane: DataPlane): void {
+    this.#trap = trap
+    dataPlane.trap = trap
+    this.#update({trap: identify(trap.pid), programPid: trap.programPid})
+    this.#teardown.add('program', DEFAULT_GRACE_MS + 3_600_000, () => this.#endTree(trap))
+    void trap.exited.then((exit) => {
+      this.#exit = exit
+      this.#log(`program: ended. ${describeExit(exit)}`)
+    })
+    void trap.ended.then(({clean, reason}) => {
+      const {name} = this.#spec.program
+      if (!clean) return this.#requestEnd({failure: trapLost(name, reason), graceMs: 0, atOnce: true})
+      const exit = this.#exit ?? {}
+      if (this.#record.state === 'starting') {
+        return this.#requestEnd({failure: diedBeforeReady(name, exit, this.#spec.outputDirectory), graceMs: 0})
+      }
+      this.#requestEnd({
+        failure:
+          exit.code === 0 || this.#spec.foreground ? undefined : diedDuringRun(name, exit, this.#spec.outputDirectory),
+        graceMs: 0,
+      })
+    })
+  }
+
+  /** Ready: the first subscribed listener; without incoming traffic, a program that lives (ruling R8). */
+  async #waitUntilReady(listening: Promise<void>): Promise<{value: void; text: string}> {
+    const {program, readyTimeoutMs, outputDirectory, config} = this.#spec
+    if (config.feature.network.incoming.mode !== 'steal') {
+      await new Promise((resolve) => setTimeout(resolve, ALIVE_MS))
+      return {value: undefined, text: `Program ${program.name} is alive`}
+    }
+    const ready = await within(
+      readyTimeoutMs,
+      listening.then(() => true),
+    )
+    if (!ready) throw new MirrordError(notReadyInTime(program.name, readyTimeoutMs / 1000, outputDirectory))
+    return {value: undefined, text: `Program ${program.name} listens`}
+  }
+
+  async #end(failure: ErrorReport | undefined, graceMs: number, atOnce = false): Promise<void> {
+    this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
+    this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
+    this.#abort.abort(new Error('the session is ending'))
+    this.#update({state: 'stopping'})
+    if (atOnce) this.#trap?.killTree()
+    await this.#teardown.run()
+    this.#update({state: 'ended', failure})
+  }
+
+  async #endTree(trap: Trap): Promise<void> {
+    trap.signalTree('SIGTERM')
+    const hurried = new Promise<void>((resolve) => {
+      this.#hurry.signal.addEventListener('abort', () => setTimeout(resolve, this.#graceMs), {once: true})
+    })
+    await within(this.#graceMs, Promise.race([trap.ended, hurried]))
+    trap.killTree()
+    await trap.ended
+  }
+
+  #emitExit(failure: ErrorReport | undefined): void {
+    if (failure) this.#emit({type: 'failed', report: failure})
+    else this.#emit({type: 'exited', ...this.#exit})
+  }
+
+  #summary(target: ResolvedTarget | undefined): ReadySummary {
+    return {
+      programPid: this.#trap!.programPid,
+      pod: target ? `pod/${target.name}` : 'the cluster',
+      container: target?.container,
+      incoming: this.#spec.config.feature.network.incoming.mode === 'steal' ? 'steal' : 'off',
+      ports: this.#dataPlane!.incoming.subscribedPorts,
+      outputDirectory: this.#spec.outputDirectory,
+    }
+  }
+
+  async #phase<T>(phase: Phase, run: () => Promise<{value?: T; text: string}>): Promise<T> {
+    const started = performance.now()
+    const {value, text} = await run()
+    const ms = Math.round(performance.now() - started)
+    this.#log(`${phase}: ${text} (${ms} ms)`)
+    this.#emit({type: 'phase', phase, text, ms})
+    return value as T
+  }
+
+  #warn(text: string): void {
+    this.#log(`warning: ${text}`)
+    this.#emit({type: 'warning', text})
+  }
+
+  #update(change: Partial<SessionRecord>): void {
+    this.#record = {...this.#record, ...change}
+    this.#directory.write(this.#record)
+  }
+}
+
+/** The start was overtaken by the session's end. */
+class Aborted extends Error {
+  readonly end: End
+
+  constructor(end: End) {
+    super('the start was overtaken by the end')
+    this.end = end
+  }
+}
+
+function cancelled(name: string): ErrorReport {
+  return {
+    code: 'START_CANCELLED',
+    exit: 'unexpected',
+    what: `The start of "${name}" was cancelled before it was ready.`,
+    next: ['Nothing is left behind; start it again when wanted.'],
+  }
+}
+
+function stealRefused(port: number, error: unknown): ErrorReport {
+  return {
+    code: 'STEAL_REFUSED',
+    exit: 'agentLost',
+    what: `The traffic of port ${port} could not be stolen.`,
+    why: error instanceof Error ? error.message : String(error),
+    next: [
+      "Read the agent's last words in mirrord.log; the kernel of the node may lack a NAT module (try agent.nftables).",
+    ],
+  }
+}

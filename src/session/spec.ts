@@ -1,0 +1,30 @@
+import type {Config} from '../config/index.ts'
+
+/** All that a session process needs to know; travels once, over its private launch pipe, never through argv or a file. */
+export interface SessionSpec {
+  id: string
+  job: string
+  /** The session's state directory, made by the launcher. */
+  directory: string
+  /** Absolute path of `mirrord-trap`. */
+  trapPath: string
+  program: {
+    /** What the user typed first; its base name names the session. */
+    name: string
+    /** Absolute path of the executable. */
+    path: string
+    argv: string[]
+    cwd: string
+  }
+  /** The environment of the CLI: kubeconfig discovery reads it, the program inherits it. */
+  environment: Record<string, string>
+  config: Config
+  foreground: boolean
+  /** Folder of the `stdout` and `stderr` files; absent in the foreground. */
+  outputDirectory?: string
+  /** False: environment and incoming traffic only, no system call is intercepted (ruling R11). */
+  intercept: boolean
+  /** False: the start does not wait for the program to be ready. */
+  wait: boolean
+  readyTimeoutMs: number
+}

@@ -1,0 +1,79 @@
+import {closeSync, openSync} from 'node:fs'
+import path from 'node:path'
+import type {Config} from '../config/index.ts'
+import {bootId} from '../util/process.ts'
+import {jobIdentity} from './job.ts'
+import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
+import {findProgram, makeOutputDirectory} from './program.ts'
+import type {SessionSpec} from './spec.ts'
+import {SessionStore, stateRoot} from './state.ts'
+import {reapStale} from './stop.ts'
+
+/** What `ci start` and `exec` were asked to do. */
+export interface StartRequest {
+  config: Config
+  /** The program and its arguments, as typed. */
+  words: readonly string[]
+  cwd: string
+  env: Readonly<Record<string, string | undefined>>
+  /** The folder with the built product: session entry and trap are found below it. */
+  lib: string
+  foreground: boolean
+  intercept: boolean
+  wait: boolean
+  readyTimeoutMs: number
+}
+
+/**
+ * Starts one session. In the background it returns when the program is ready, in the foreground when it has ended.
+ * Errors: MirrordError of the exit-code table; nothing is left behind then, except the output files of a program that ran.
+ */
+export async function startSession(
+  request: StartRequest,
+  observer: LaunchObserver,
+  signals: SignalSource,
+): Promise<LaunchOutcome> {
+  const {env, cwd, foreground, config} = request
+  const [name = ''] = request.words
+  const programPath = findProgram(name, env, cwd)
+  const uid = process.getuid?.() ?? 0
+  const root = stateRoot(env, uid)
+  const job = jobIdentity(env, {uid, bootId: bootId()})
+  reapStale(root, job.id)
+  const temporary = env.TMPDIR?.startsWith('/') ? env.TMPDIR : '/tmp'
+  const outputDirectory =
+    foreground && config.ci.output_dir === undefined
+      ? undefined
+      : makeOutputDirectory(path.resolve(cwd, config.ci.output_dir ?? path.join(temporary, 'mirrord')), name)
+  const directory = new SessionStore(root, job.id).create()
+  const logFd = openSync(path.join(outputDirectory ?? directory.path, 'mirrord.log'), 'a', 0o600)
+  const spec: SessionSpec = {
+    id: directory.id,
+    job: job.id,
+    directory: directory.path,
+    trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),
+    program: {name, path: programPath, argv: [...request.words], cwd},
+    environment: Object.fromEntries(
+      Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    ),
+    config,
+    foreground,
+    outputDirectory,
+    intercept: request.intercept,
+    wait: request.wait,
+    readyTimeoutMs: request.readyTimeoutMs,
+  }
+  try {
+    return await launchSession(spec, {
+      sessionEntry: path.join(request.lib, 'session', 'main.js'),
+      logFd,
+      observer,
+      signals,
+    })
+  } catch (error) {
+    directory.remove() // the session removes it itself unless it was killed
+    throw error
+  } finally {
+    closeSync(logFd)
+  }
+}

@@ -1,0 +1,189 @@
+import {randomBytes} from 'node:crypto'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
+import type {ProcessId} from '../util/process.ts'
+
+/** unix(7): sun_path has 108 bytes, the last one for the terminating zero. */
+const SOCKET_PATH_MAX = 107
+const SOCKET_NAME = 'control.sock'
+/** `/<job>/<session>/control.sock` with two names of 8 hex digits. */
+const SOCKET_SUFFIX = 2 * 9 + 1 + SOCKET_NAME.length
+
+/** What `session.json` holds: everything another command needs to know of a session, and nothing secret. */
+export interface SessionRecord {
+  format: 1
+  id: string
+  job: string
+  /** The program's base name, shown to the user. */
+  program: string
+  /** The target as the user wrote it; absent without one. */
+  target?: string
+  state: 'starting' | 'ready' | 'stopping' | 'ended'
+  createdAt: string
+  session: ProcessId
+  /** The trap's outer process, the ancestor of the program's whole tree. */
+  trap?: ProcessId
+  programPid?: number
+  outputDirectory?: string
+  /** Set when the session ended by itself: what `ci stop` has to report. */
+  failure?: ErrorReport
+}
+
+/** The folder where the sessions of this user live, by the design's order of preference. */
+export function stateRoot(env: Readonly<Record<string, string | undefined>>, uid: number): string {
+  const candidates = [env.RUNNER_TEMP, env.XDG_RUNTIME_DIR, env.TMPDIR, '/tmp'].filter((value) =>
+    value?.startsWith('/'),
+  ) as string[]
+  const roots = candidates.map((base) => path.join(base, `mirrord-${uid}`))
+  // A control socket below a deep folder could not be bound, so such a folder is passed over: start and stop agree on it.
+  return (
+    roots.find((root) => Buffer.byteLength(root) + SOCKET_SUFFIX <= SOCKET_PATH_MAX && usable(path.dirname(root))) ??
+    `/tmp/mirrord-${uid}`
+  )
+}
+
+function usable(directory: string): boolean {
+  try {
+    return lstatSync(directory).isDirectory()
+  } catch {
+    return false
+  }
+}
+
+/** The sessions of one job: one directory each, no shared file, so that parallel starts cannot lose each other. */
+export class SessionStore {
+  readonly directory: string
+  readonly job: string
+
+  constructor(root: string, job: string) {
+    this.job = job
+    this.directory = path.join(root, job)
+  }
+
+  /** Makes the directory of a new session, mode 0700. Errors: MirrordError STATE_DIRECTORY (exit 81). */
+  create(): SessionDirectory {
+    try {
+      privateDirectory(path.dirname(this.directory))
+      privateDirectory(this.directory)
+      for (;;) {
+        const id = randomBytes(4).toString('hex')
+        try {
+          mkdirSync(path.join(this.directory, id), {mode: 0o700})
+          return new SessionDirectory(path.join(this.directory, id), id)
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        }
+      }
+    } catch (error) {
+      if (error instanceof MirrordError) throw error
+      throw new MirrordError(
+        {
+          code: 'STATE_DIRECTORY',
+          exit: 'permission',
+          what: `The session's state directory below ${this.directory} cannot be made.`,
+          why: (error as Error).message,
+          next: ['Set RUNNER_TEMP or TMPDIR to a folder that this user can write to.'],
+        },
+        {cause: error},
+      )
+    }
+  }
+
+  /** Every session directory of this job, oldest name order; empty when there is none. */
+  list(): SessionDirectory[] {
+    let names: string[]
+    try {
+      names = readdirSync(this.directory)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+    return names
+      .filter((name) => /^[\da-f]{8}$/.test(name))
+      .sort()
+      .map((name) => new SessionDirectory(path.join(this.directory, name), name))
+  }
+
+  /** Removes the job's directory and the user's root when they are empty. */
+  prune(): void {
+    for (const directory of [this.directory, path.dirname(this.directory)]) {
+      try {
+        rmdirSync(directory)
+      } catch {
+        return // not empty, or gone already: another start is using it
+      }
+    }
+  }
+}
+
+/** One session's directory. */
+export class SessionDirectory {
+  readonly path: string
+  readonly id: string
+
+  constructor(directory: string, id: string) {
+    this.path = directory
+    this.id = id
+  }
+
+  get socket(): string {
+    return path.join(this.path, SOCKET_NAME)
+  }
+
+  get files(): string {
+    return path.join(this.path, 'files')
+  }
+
+  /** Writes `session.json` atomically: readers see the old record or the new one, never a part. */
+  write(record: SessionRecord): void {
+    const file = path.join(this.path, 'session.json')
+    const temporary = `${file}.${randomBytes(4).toString('hex')}`
+    writeFileSync(temporary, `${JSON.stringify(record, undefined, 2)}\n`, {mode: 0o600})
+    renameSync(temporary, file)
+  }
+
+  /** The record, or undefined when the session has not written one (or is being removed). */
+  read(): SessionRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(path.join(this.path, 'session.json'), 'utf8')) as SessionRecord
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Removes the directory with everything in it. */
+  remove(): void {
+    rmSync(this.path, {recursive: true, force: true})
+  }
+}
+
+/** Makes or accepts a directory that only this user can enter: anything else in a shared /tmp could be an attack. */
+function privateDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, {mode: 0o700})
+    return
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  const stat = lstatSync(directory)
+  if (!stat.isDirectory() || stat.uid !== process.getuid?.())
+    throw new MirrordError({
+      code: 'STATE_DIRECTORY_FOREIGN',
+      exit: 'permission',
+      what: `${directory} cannot hold this session's state.`,
+      why: stat.isDirectory() ? `It belongs to user ${stat.uid}.` : 'It is not a directory.',
+      next: ['Remove it, or set RUNNER_TEMP to a folder of your own.'],
+    })
+  if (stat.mode & 0o077) chmodSync(directory, 0o700)
+}
