@@ -91,23 +91,23 @@ export class Session {
         this.#hurry.abort()
       },
     })
-    let ready = false
+    let end: End
+    let started = false
     try {
-      await Promise.race([this.#start(), this.#ending.promise.then((end) => Promise.reject(new Aborted(end)))])
-      ready = true
-      this.#update({state: 'ready'})
-      const {failure, graceMs, atOnce} = await this.#ending.promise
-      await this.#end(failure, graceMs, atOnce)
+      await Promise.race([this.#start(), this.#ending.promise.then((early) => Promise.reject(new Aborted(early)))])
+      started = true
+      end = await this.#ending.promise
     } catch (error) {
-      const end = error instanceof Aborted ? error.end : {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
-      if (end.failure) this.#log(`start failed: ${end.failure.code} ${end.failure.what} ${end.failure.why ?? ''}`)
-      await this.#end(end.failure, end.graceMs, end.atOnce)
-      this.#emit({type: 'failed', report: end.failure ?? cancelled(this.#spec.program.name)})
+      end = error instanceof Aborted ? error.end : {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
+      // A program in the foreground may be over before this process has noticed that it had started.
+      started = this.#spec.foreground && this.#exit !== undefined
     }
-    const {failure} = this.#record
-    if (this.#spec.foreground && ready) this.#emitExit(failure)
+    await this.#end(end)
+    const {failure} = end
+    if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
+    else if (this.#spec.foreground) this.#emitExit(failure)
     // A failure during the run stays on record for `ci stop`; everything else leaves nothing.
-    if (!ready || !failure || this.#spec.foreground) this.#directory.remove()
+    if (!started || !failure || this.#spec.foreground) this.#directory.remove()
     this.#ended.resolve(failure)
     await control.close()
   }
@@ -143,9 +143,19 @@ export class Session {
     const {environment, overlays} = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
     const listening = deferred<void>()
     await this.#phase('program', () => this.#startProgram(dataPlane, environment, overlays, listening.resolve))
+    const tellReady = () => {
+      this.#update({state: 'ready'})
+      this.#emit({type: 'ready', summary: this.#summary(target)})
+      this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
+    }
+    if (this.#spec.foreground) {
+      this.#update({state: 'ready'})
+      // The launcher stays attached and ends with the program's own status, whether it ever listens or not.
+      void listening.promise.then(tellReady)
+      return
+    }
     if (this.#spec.wait) await this.#phase('ready', () => this.#waitUntilReady(listening.promise))
-    this.#emit({type: 'ready', summary: this.#summary(target)})
-    this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
+    tellReady()
   }
 
   async #checkMachine(): Promise<void> {
@@ -286,7 +296,7 @@ export class Session {
       const {name} = this.#spec.program
       if (!clean) return this.#requestEnd({failure: trapLost(name, reason), graceMs: 0, atOnce: true})
       const exit = this.#exit ?? {}
-      if (this.#record.state === 'starting') {
+      if (this.#record.state === 'starting' && !this.#spec.foreground) {
         return this.#requestEnd({failure: diedBeforeReady(name, exit, this.#spec.outputDirectory), graceMs: 0})
       }
       this.#requestEnd({
@@ -312,7 +322,7 @@ export class Session {
     return {value: undefined, text: `Program ${program.name} listens`}
   }
 
-  async #end(failure: ErrorReport | undefined, graceMs: number, atOnce = false): Promise<void> {
+  async #end({failure, graceMs, atOnce}: End): Promise<void> {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
     this.#abort.abort(new Error('the session is ending'))
