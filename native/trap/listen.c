@@ -151,16 +151,22 @@ void listen_answered(uint64_t id, int error) {
     }
 }
 
+static void closed(struct sock *s) {
+    forget(s);
+    put_begin(MSG_LISTENER_CLOSED);
+    put_u64(s->listener_id);
+    put_end();
+}
 void listeners_check(void) {
     if (!tracked) return;
     for (struct sock *s = sock_each(NULL); s; s = sock_each(s)) s->listen_seen = false;
     mark("/proc/self/net/tcp", false, NULL, NULL);
     mark("/proc/self/net/tcp6", true, NULL, NULL);
     for (struct sock *s = sock_each(NULL); s; s = sock_each(s)) {
-        if (!s->listening || s->listen_seen) continue;
-        forget(s);
-        put_begin(MSG_LISTENER_CLOSED);
-        put_u64(s->listener_id);
-        put_end();
+        if (s->listening && !s->listen_seen) closed(s);
     }
+}
+void listeners_end(void) { /* nobody is left to hold one, but duplicates of ours that the next tick would close */
+    for (struct sock *s = sock_each(NULL); s; s = sock_each(s))
+        if (s->listening) closed(s);
 }

@@ -204,6 +204,22 @@ static void on_event(void *tag, uint32_t events) {
     } else if (tag != &tag_children) calls_ready(tag);
 }
 
+/* The last words. The session closes when it has read them; if we closed first, a message of its own on the way would
+ * fail, and take what it has not read yet with it. */
+static void farewell(void) {
+    listeners_end();
+    put_begin(MSG_TREE_EMPTY);
+    put_end();
+    epoll_forget(children_fd);
+    epoll_forget(listener_fd);
+    epoll_forget(reaper_fd);
+    for (uint64_t until = now_ns() + 10000 * MS; wire_fd >= 0 && now_ns() < until;) {
+        struct epoll_event e;
+        if (!wire_flush()) return;
+        session_writable(wire_pending());
+        if (epoll_wait(epoll_fd, &e, 1, 1000) == 1 && e.data.ptr == &tag_session && (e.events & ~(unsigned)EPOLLOUT) && !wire_receive(false)) return;
+    }
+}
 int supervise(int reaper_pidfd) {
     sigset_t child;
     struct epoll_event events[64];
@@ -228,6 +244,7 @@ int supervise(int reaper_pidfd) {
     if (listener_fd >= 0) epoll_watch(listener_fd, EPOLLIN, &tag_listener, false);
 
     uint64_t next_tick = 0, next_check = 0;
+    if (!wire_receive(false)) session_lost(); /* what came together with the hello gives no event any more */
     for (;;) {
         if (!wire_flush() && wire_fd >= 0) session_lost();
         session_writable(wire_pending());
@@ -252,16 +269,6 @@ int supervise(int reaper_pidfd) {
         if (!reap()) break;
         if (killing) tree_signal(getpid(), SIGKILL);
     }
-    listeners_check();
-    put_begin(MSG_TREE_EMPTY);
-    put_end();
-    /* The last words: the session reads them or is gone. */
-    if (wire_fd >= 0) {
-        while (wire_pending() && wire_flush()) {
-            struct epoll_event e;
-            session_writable(true);
-            epoll_wait(epoll_fd, &e, 1, 100);
-        }
-    }
+    farewell();
     return 0;
 }

@@ -193,6 +193,7 @@ void on_bind(const notif *n);                    /* bind.c */
 void on_listen(const notif *n);                  /* listen.c */
 void listen_answered(uint64_t id, int error);
 void listeners_check(void);
+void listeners_end(void);
 bool listeners_any(void);
 struct sock *listener_for(const struct addr *destination);
 void on_accept(const notif *n);                  /* accept.c */

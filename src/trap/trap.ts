@@ -127,7 +127,7 @@ class Connection {
 
   private send<N extends MessageName>(name: N, fields: Fields<N>): Promise<void> {
     const {socket} = this
-    if (!socket || this.over || socket.destroyed) return Promise.resolve()
+    if (!socket || this.over || socket.destroyed || socket.writableEnded) return Promise.resolve()
     const frame = encode(name, fields)
     return new Promise((resolve) => socket.write(frame, () => resolve()))
   }
@@ -166,6 +166,7 @@ class Connection {
         break
       case 'treeEmpty':
         this.clean = true
+        this.socket?.end() // the trap waits for this
         break
       case 'warning':
         this.handlers.warning(message.text)

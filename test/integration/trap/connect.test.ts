@@ -1,0 +1,263 @@
+import {constants} from 'node:os'
+import {afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {buildTrap, cleanUp, compile, compileGo, python, run, startRelay, which} from './harness.ts'
+import type {ConnectAnswer} from '../../../src/trap/types.ts'
+
+const {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH} = constants.errno
+let sockets: string
+beforeAll(() => {
+  buildTrap()
+  sockets = compile('sockets')
+})
+afterEach(cleanUp)
+
+const remote = ['10.1.2.3', '8080'] as const
+
+describe('connect', () => {
+  it('connects a blocking socket to the relay and shows the cluster addresses', async () => {
+    using relay = await startRelay()
+    const sources: unknown[] = []
+    const program = await run({
+      program: sockets,
+      arguments: ['blocking', ...remote],
+      connect: async () => ({...relay.answer, onConnected: (source) => sources.push(source)}),
+    })
+    expect(await program.finish()).toBe(
+      'connect ok\npeer 10.1.2.3:8080 own 10.244.0.7:45678\nagain EISCONN\ndata hello\n',
+    )
+    expect(program.connects).toMatchObject([
+      {protocol: 'tcp', unconnected: false, remote: {address: '10.1.2.3', port: 8080}, pid: program.trap.programPid},
+    ])
+    // The source that the trap reports is the one that the relay meets: it authenticates the connection.
+    expect(relay.sources).toEqual(sources.map((s) => Object.values(s as object).join(':')))
+    expect(program.warnings).toEqual([])
+  })
+
+  it.each([
+    ['ECONNREFUSED', ECONNREFUSED],
+    ['ETIMEDOUT', ETIMEDOUT],
+    ['EHOSTUNREACH', EHOSTUNREACH],
+  ])("gives the remote's own errno, %s", async (name, errno) => {
+    const blocking = await run({program: sockets, arguments: ['blocking', ...remote], connect: async () => ({errno})})
+    expect(await blocking.finish()).toBe(`connect ${name}\n`)
+    const nonBlocking = await run({
+      program: sockets,
+      arguments: ['nonblocking', ...remote],
+      connect: async () => ({errno}),
+    })
+    expect(await nonBlocking.finish()).toBe(`connect ${name}\nerror 0\n`)
+  })
+
+  it('keeps an epoll registration made before a non-blocking connect', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      program: sockets,
+      arguments: ['nonblocking', ...remote],
+      connect: async () => relay.answer,
+    })
+    expect(await program.finish()).toBe(
+      'connect ok\nevents 1 out 1 hup 0 error 0\nagain ok then EISCONN\n' +
+        'peer 10.1.2.3:8080 own 10.244.0.7:45678\ndata hello\n',
+    )
+  })
+
+  it('hurries the session when a non-blocking socket has waited long enough', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      program: sockets,
+      arguments: ['nonblocking', ...remote],
+      nonBlockingHold: 50,
+      connect: (request) =>
+        new Promise<ConnectAnswer>((resolve) => request.hurry.addEventListener('abort', () => resolve(relay.answer))),
+    })
+    expect(await program.finish()).toContain('data hello')
+  })
+
+  it('serves dup, fork and exec, and 32 threads at once', async () => {
+    using relay = await startRelay()
+    const connect = async () => relay.answer
+    const dup = await run({program: sockets, arguments: ['dup', ...remote], connect})
+    expect(await dup.finish()).toBe('connect ok\npeer 10.1.2.3:8080 own 10.244.0.7:45678\ndata hello\n')
+    const fork = await run({program: sockets, arguments: ['fork', ...remote], connect})
+    expect(await fork.finish()).toBe('connect ok\npeer 10.1.2.3:8080 own 10.244.0.7:45678\ndata hello\n')
+    const held: (() => void)[] = []
+    const threads = await run({
+      program: sockets,
+      arguments: ['threads', ...remote],
+      connect: () =>
+        new Promise((resolve) => {
+          held.push(() => resolve(relay.answer))
+          if (held.length === 32) held.forEach((answer) => answer())
+        }),
+    })
+    expect(await threads.finish()).toBe('threads 32\n')
+  })
+
+  it('runs signal handlers while a connect is held, and finds the same question again', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      program: sockets,
+      arguments: ['signal', ...remote],
+      nonBlockingHold: 300,
+      connect: (request) =>
+        new Promise<ConnectAnswer>((resolve) => request.hurry.addEventListener('abort', () => resolve(relay.answer))),
+    })
+    expect(await program.finish()).toBe('connect ok alarms some\ndata hello\n')
+    expect(program.connects).toHaveLength(1)
+  })
+
+  it('tells the session when the caller was killed', async () => {
+    let gone!: () => void
+    const told = new Promise<void>((resolve) => (gone = resolve))
+    const program = await run({
+      program: sockets,
+      arguments: ['blocking', ...remote],
+      connect: (request) => new Promise(() => request.gone.addEventListener('abort', gone)),
+    })
+    await program.until(() => program.connects.length === 1)
+    process.kill(program.trap.programPid, 'SIGKILL')
+    await told
+    expect(await program.trap.exited).toEqual({signal: 'SIGKILL'})
+  })
+
+  it('connects a socket that is bound already', async () => {
+    using relay = await startRelay()
+    for (const own of ['127.0.0.1', '0.0.0.0']) {
+      const program = await run({
+        program: sockets,
+        arguments: ['bound', ...remote, own],
+        connect: async () => relay.answer,
+      })
+      expect(await program.finish()).toBe('bind ok\nconnect ok\ndata hello\n')
+    }
+  })
+
+  it('leaves local destinations, disabled protocols and direct answers alone', async () => {
+    using relay = await startRelay('local')
+    const to = ['127.0.0.1', String(relay.relay.port)]
+    const listed = await run({
+      program: sockets,
+      arguments: ['dup', ...to],
+      local: [{cidr: '127.0.0.0/8', port: relay.relay.port}],
+    })
+    expect(await listed.finish()).toContain('data local')
+    const off = await run({program: sockets, arguments: ['dup', ...to], outgoing: {tcp: false, udp: false}})
+    expect(await off.finish()).toContain('data local')
+    const direct = await run({program: sockets, arguments: ['dup', ...to], connect: async () => ({direct: true})})
+    expect(await direct.finish()).toContain('data local')
+    expect([listed.connects.length, off.connects.length, direct.connects.length]).toEqual([0, 0, 1])
+  })
+
+  it('fails loudly when the session itself fails', async () => {
+    const program = await run({
+      program: sockets,
+      arguments: ['blocking', ...remote],
+      connect: () => Promise.reject(new Error('no agent')),
+    })
+    expect(await program.finish()).toBe('connect ENETUNREACH\n')
+    expect(program.warnings).toEqual(['connect to 10.1.2.3:8080 failed: Error: no agent'])
+  })
+
+  it('gives connected UDP a relay, with the original source on every answer', async () => {
+    const {createSocket} = await import('node:dgram')
+    const relay = createSocket('udp4')
+    relay.on('message', (data, from) => relay.send(`${data.toString()} pong`, from.port, from.address))
+    await new Promise<void>((resolve) => relay.bind(0, '127.0.0.1', resolve))
+    const program = await run({
+      program: sockets,
+      arguments: ['udp', '10.1.2.3', '5000'],
+      connect: async () => ({
+        relay: {address: '127.0.0.1', port: relay.address().port},
+        local: {address: '10.244.0.7', port: 9},
+      }),
+    })
+    expect(await program.finish()).toBe(
+      'connect ok\npeer 10.1.2.3:5000 own 10.244.0.7:9\ngot ping pong from 10.1.2.3:5000\n',
+    )
+    relay.close()
+  })
+
+  it('serves Node: net.connect, its addresses, and a refused connection', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      program: process.execPath,
+      arguments: [
+        '-e',
+        `const net = require('net')
+         const c = net.connect(80, '10.1.2.3', () => console.log(c.remoteAddress, c.remotePort, c.localAddress))
+         c.on('data', (d) => console.log('data', String(d)))
+         c.on('close', () => net.connect(81, '10.1.2.3').on('error', (e) => console.log(e.code)))`,
+      ],
+      connect: async ({remote}) => (remote.port === 80 ? relay.answer : {errno: ECONNREFUSED}),
+    })
+    expect(await program.finish()).toBe('10.1.2.3 80 10.244.0.7\ndata hello\nECONNREFUSED\n')
+  })
+
+  it.skipIf(!python)('serves Python: blocking, with a timeout, asyncio, and IPv6 sockets', async () => {
+    using relay = await startRelay()
+    using relay6 = await startRelay('six', '::1')
+    const families: number[] = []
+    const program = await run({
+      program: python ?? '',
+      arguments: [
+        '-c',
+        `
+import socket, asyncio
+for timeout in (None, 5):
+    s = socket.create_connection(('10.1.2.3', 80), timeout)
+    print(s.recv(9), s.getpeername())
+async def main():
+    r, w = await asyncio.open_connection('10.1.2.3', 80)
+    print(await r.read(), w.get_extra_info('peername'))
+asyncio.run(main())
+s = socket.socket(socket.AF_INET6)
+s.connect(('::ffff:10.1.2.3', 80)); print(s.recv(9), s.getpeername()[0])
+s = socket.socket(socket.AF_INET6)
+s.connect(('fd00::5', 80)); print(s.recv(9), s.getpeername()[0])
+s = socket.socket(socket.AF_INET6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+s.connect(('fd00::5', 80)); print(s.recv(9), s.getpeername()[0])
+`,
+      ],
+      connect: async ({relayFamily}) => {
+        families.push(relayFamily)
+        return relayFamily === 6 ? relay6.answer : relay.answer
+      },
+    })
+    expect((await program.finish()).trim().split('\n')).toEqual([
+      "b'hello' ('10.1.2.3', 80)",
+      "b'hello' ('10.1.2.3', 80)",
+      "b'hello' ('10.1.2.3', 80)",
+      "b'hello' ::ffff:10.1.2.3",
+      "b'hello' fd00::5",
+      "b'six' fd00::5",
+    ])
+    expect(families).toEqual([4, 4, 4, 4, 4, 6])
+  })
+
+  it.skipIf(!which('curl'))('serves curl', async () => {
+    using relay = await startRelay('HTTP/1.0 200 OK\r\n\r\nfrom the cluster')
+    const program = await run({
+      program: which('curl') ?? '',
+      arguments: ['-sS', 'http://10.1.2.3:8080/', '-w', ' via %{remote_ip}'],
+      connect: async () => relay.answer,
+    })
+    expect(await program.finish()).toBe('from the cluster via 10.1.2.3')
+    const refused = await run({program: which('curl') ?? '', arguments: ['-sS', 'http://10.1.2.3:8080/']})
+    await refused.finish()
+    expect(await refused.trap.exited).toEqual({code: 7})
+  })
+
+  const go = compileGo('dial')
+  it.skipIf(!go)('serves static Go: 20 connections at once, and a refused one', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      program: go ?? '',
+      arguments: ['10.1.2.3:80', '10.1.2.3:81'],
+      connect: async ({remote}) => (remote.port === 80 ? relay.answer : {errno: ECONNREFUSED}),
+    })
+    expect(await program.finish()).toBe(
+      'hello from 10.1.2.3:80 x 20\ndial tcp 10.1.2.3:81: connect: connection refused\n',
+    )
+  })
+})

@@ -1,0 +1,47 @@
+import {execFileSync, spawnSync} from 'node:child_process'
+import {beforeAll, describe, expect, it} from 'vitest'
+import {probeTrap} from '../../../src/trap/trap.ts'
+import {buildTrap, compile, trapPath} from './harness.ts'
+
+let deny: string
+beforeAll(() => {
+  buildTrap()
+  deny = compile('deny')
+})
+
+describe('--probe', () => {
+  it('finds everything here', async () => {
+    expect(await probeTrap(trapPath)).toMatchObject({
+      available: true,
+      seccompUserNotification: true,
+      pidfdGetfd: true,
+      memoryAccess: true,
+      injectDescriptor: true,
+      arch: process.arch === 'x64' ? 'x86_64' : 'aarch64',
+      kernel: execFileSync('uname', ['-r'], {encoding: 'utf8'}).trim(),
+    })
+  })
+
+  it.each([
+    ['getfd', 'pidfd-getfd-denied', true],
+    ['seccomp', 'seccomp-denied', false],
+    ['old', 'kernel-too-old', false],
+    ['listener', 'other-listener', false],
+  ])('under a filter that denies %s says %s', (what, reason, notification) => {
+    const {stdout, status} = spawnSync(deny, [what, trapPath, '--probe'], {encoding: 'utf8'})
+    expect(status).toBe(1)
+    expect(stdout.endsWith('}\n')).toBe(true)
+    expect(JSON.parse(stdout)).toMatchObject({available: false, reason, seccompUserNotification: notification})
+  })
+
+  it('rejects when the trap is not there', async () => {
+    await expect(probeTrap('/nonexistent/mirrord-trap')).rejects.toMatchObject({
+      reason: 'unavailable',
+      unavailable: 'not-executable',
+    })
+  })
+
+  it('takes nothing else on its command line', () => {
+    expect(spawnSync(trapPath, ['ls'], {encoding: 'utf8'})).toMatchObject({status: 2})
+  })
+})
