@@ -1,0 +1,74 @@
+import type {IncomingMessage} from 'node:http'
+
+import {parse as parseYaml} from 'yaml'
+
+import {ApiError, badRequest, noSuchPath} from './status.ts'
+import {findResource} from './resources.ts'
+import type {Resource} from './resources.ts'
+
+/** Real servers refuse larger bodies too (3 MiB). */
+const MAX_BODY = 3 * 1024 * 1024
+
+export interface Target {
+  resource: Resource
+  namespace?: string
+  name?: string
+  subresource?: string
+}
+
+/**
+ * Reads `/api/v1/...` and `/apis/<group>/v1/...` paths. Undefined when the path is not below a group version; throws 404
+ * for an unknown resource.
+ */
+export function parsePath(path: string): {group: string; rest: string[]} | undefined {
+  const match = /^\/(?:api\/v1|apis\/([^/]+)\/v1)\/(.+)$/.exec(path)
+  if (!match) return undefined
+  return {group: match[1] ?? '', rest: match[2]!.replace(/\/$/, '').split('/').map(decodeURIComponent)}
+}
+
+/** The resource, namespace, name and subresource of a path below a group version. Throws 404. */
+export function parseTarget(group: string, rest: string[]): Target {
+  let parts = rest
+  let namespace: string | undefined
+  if (
+    parts[0] === 'namespaces' &&
+    parts.length > 2 &&
+    !(group === '' && ['status', 'finalize'].includes(parts[2]!) && parts.length === 3)
+  ) {
+    namespace = parts[1]
+    parts = parts.slice(2)
+  }
+  const resource = findResource(group, parts[0]!)
+  if (
+    !resource ||
+    parts.length > 3 ||
+    resource.namespaced !== (namespace !== undefined || (resource.namespaced && parts.length === 1))
+  ) {
+    throw noSuchPath()
+  }
+  return {resource, namespace, name: parts[1], subresource: parts[2]}
+}
+
+/** The media type of a body, without parameters. */
+export const contentType = (request: IncomingMessage): string =>
+  (request.headers['content-type'] ?? 'application/json').split(';')[0]!.trim().toLowerCase()
+
+/** Reads a JSON or YAML body. An empty one is undefined. Throws 400 and 413. */
+export async function readBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_BODY) {
+      throw new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${MAX_BODY}`)
+    }
+    chunks.push(chunk)
+  }
+  if (!size) return undefined
+  const text = Buffer.concat(chunks).toString()
+  try {
+    return contentType(request).endsWith('yaml') ? parseYaml(text) : JSON.parse(text)
+  } catch (error) {
+    throw badRequest(`the object provided is unrecognized: ${(error as Error).message}`)
+  }
+}

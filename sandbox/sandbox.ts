@@ -1,0 +1,327 @@
+import {randomBytes} from 'node:crypto'
+import {chmodSync, rmSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {stringify} from 'yaml'
+
+import {admission} from './admission.ts'
+import {Access} from './api/auth.ts'
+import type {Denial, TokenUser} from './api/auth.ts'
+import {createAuthority} from './api/certs.ts'
+import type {Authority} from './api/certs.ts'
+import {VERSION} from './api/discovery.ts'
+import {R} from './api/resources.ts'
+import {serviceAccountToken} from './api/reviews.ts'
+import {ApiServer} from './api/server.ts'
+import type {Fault} from './api/server.ts'
+import {Store} from './api/store.ts'
+import type {Endpoints, Obj, Service} from './api/types.ts'
+import type {Controller, ControllerContext} from './controllers/controller.ts'
+import {deployments} from './controllers/deployment.ts'
+import {endpoints} from './controllers/endpoints.ts'
+import {garbage} from './controllers/garbage.ts'
+import {jobs} from './controllers/job.ts'
+import {replicaSets} from './controllers/replicaset.ts'
+import {scheduler} from './controllers/scheduler.ts'
+import {run} from './exec.ts'
+import {Images} from './images.ts'
+import {Recorder} from './kubelet/events.ts'
+import {Kubelet} from './kubelet/kubelet.ts'
+import {Machine} from './kubelet/machine.ts'
+import {ClusterDns} from './net/dns.ts'
+import {ServiceProxy} from './net/services.ts'
+import type {Addresses} from './net/slots.ts'
+import {createStateDir, reapStateDirs} from './state.ts'
+
+export interface SandboxOptions {
+  /** First two numbers of the address ranges; a free /24 of each is taken. 10.211 and 10.212 when absent. */
+  podRange?: string
+  serviceRange?: string
+  /** Name and kubernetes.io/hostname label of the node. */
+  nodeName?: string
+  /** The agent's bundle; `<repository>/lib/agent/agent.js` when absent. Looked for when a pod uses it. */
+  agentBundle?: string
+  /** Bearer-token users besides the administrator. */
+  tokens?: TokenUser[]
+  /** Requests that are refused with 403. */
+  denials?: Denial[]
+  /** First back-off after a crash or a failed pull, seconds; 10 when absent, as with a kubelet. */
+  backoff?: number
+  /** The program that writes the rules, for example `iptables-legacy-restore`; found by trying when absent. */
+  iptables?: string
+}
+
+export interface Sandbox {
+  /** Path of the administrator's kubeconfig (client certificate), mode 0600. */
+  kubeconfig: string
+  /** `https://127.0.0.1:<port>` */
+  server: string
+  /** PEM. */
+  ca: string
+  stateDir: string
+  addresses: Addresses
+  images: Images
+  access: Access
+  store: Store
+  /** Writes a kubeconfig for another user and returns its path. */
+  kubeconfigFor(
+    user: {name: string; token: string} | {name: string; groups?: string[]; notAfter?: Date},
+  ): Promise<string>
+  /** Refuses matching requests with 403 until the returned function is called. */
+  deny(denial: Denial): () => void
+  /** Makes the next matching request fail. */
+  fail(fault: Fault): void
+  /** Pid on this machine of a running container's first process. */
+  pid(namespace: string, pod: string, container?: string): number | undefined
+  /** Resolves when the cluster has ended without stop(), for example because somebody killed its node. */
+  ended: Promise<void>
+  /** Ends everything and leaves nothing behind. */
+  stop(): Promise<void>
+}
+
+/** What is missing on this machine to run a sandbox, as sentences; empty when nothing is. */
+export async function missingRequirements(): Promise<string[]> {
+  const missing: string[] = []
+  if (process.platform !== 'linux') return ['The sandbox needs Linux.']
+  if (process.getuid?.() !== 0) missing.push('The sandbox needs root: it makes network, mount and process namespaces.')
+  const tools = {
+    ip: 'iproute2',
+    'iptables-restore': 'iptables',
+    nsenter: 'util-linux',
+    unshare: 'util-linux',
+    setpriv: 'util-linux',
+    bash: 'bash',
+  }
+  for (const [tool, name] of Object.entries(tools)) {
+    const found = await run('sh', ['-c', 'command -v "$1"', 'sh', tool])
+    if (found.code !== 0) missing.push(`The program ${tool} is missing: apt-get install ${name}.`)
+  }
+  return missing
+}
+
+/** Thrown when this machine cannot run a sandbox; the product's exit code for that is 81. */
+export class NotPossible extends Error {
+  readonly exitCode = 81
+}
+
+const blank = {uid: '', resourceVersion: '', creationTimestamp: ''}
+
+function seed(store: Store, a: Addresses, nodeName: string, port: number): void {
+  for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
+    const labels = {'kubernetes.io/metadata.name': name}
+    store.create<Obj>(R.namespaces, {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: {name, labels, ...blank},
+      spec: {finalizers: ['kubernetes']},
+      status: {phase: 'Active'},
+    })
+    store.create<Obj>(R.serviceaccounts, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: {name: 'default', namespace: name, ...blank},
+    })
+  }
+  const conditions = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((type) => ({
+    type,
+    status: type === 'Ready' ? 'True' : 'False',
+    reason: type === 'Ready' ? 'KubeletReady' : `KubeletHasNo${type}`,
+    message: type === 'Ready' ? 'kubelet is posting ready status' : `kubelet has no ${type}`,
+    lastHeartbeatTime: new Date().toISOString(),
+    lastTransitionTime: new Date().toISOString(),
+  }))
+  const size = {cpu: '8', memory: '16Gi', pods: '240', 'ephemeral-storage': '50Gi'}
+  store.create<Obj>(R.nodes, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: nodeName,
+      labels: {
+        'kubernetes.io/hostname': nodeName,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+      },
+      ...blank,
+    },
+    spec: {podCIDR: a.pods, podCIDRs: [a.pods]},
+    status: {
+      capacity: size,
+      allocatable: size,
+      conditions,
+      addresses: [
+        {type: 'InternalIP', address: a.node},
+        {type: 'Hostname', address: nodeName},
+      ],
+      nodeInfo: {
+        kubeletVersion: VERSION.gitVersion,
+        kubeProxyVersion: '',
+        containerRuntimeVersion: 'containerd://1.7.0',
+        osImage: 'mirrord sandbox',
+        kernelVersion: '',
+        operatingSystem: 'linux',
+        architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+        machineID: '',
+        systemUUID: '',
+        bootID: '',
+      },
+    },
+  })
+  const labels = {component: 'apiserver', provider: 'kubernetes'}
+  store.create<Service>(R.services, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {name: 'kubernetes', namespace: 'default', labels, ...blank},
+    spec: {
+      type: 'ClusterIP',
+      clusterIP: a.service(1),
+      clusterIPs: [a.service(1)],
+      ports: [{name: 'https', port: 443, protocol: 'TCP', targetPort: port}],
+    },
+  })
+  store.create<Endpoints>(R.endpoints, {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: {name: 'kubernetes', namespace: 'default', ...blank},
+    subsets: [{addresses: [{ip: a.host}], ports: [{name: 'https', port, protocol: 'TCP'}]}],
+  })
+}
+
+function kubeconfigText(server: string, ca: string, name: string, user: object): string {
+  const b64 = Buffer.from(ca).toString('base64')
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'mirrord-sandbox',
+    clusters: [{name: 'mirrord-sandbox', cluster: {server, 'certificate-authority-data': b64}}],
+    users: [{name, user}],
+    contexts: [{name: 'mirrord-sandbox', context: {cluster: 'mirrord-sandbox', user: name, namespace: 'default'}}],
+  })
+}
+
+const base64 = (text: string) => Buffer.from(text).toString('base64')
+
+async function certificateUser(authority: Authority, name: string, groups: string[], notAfter?: Date): Promise<object> {
+  const pair = await authority.client(name, groups, notAfter)
+  return {'client-certificate-data': base64(pair.cert), 'client-key-data': base64(pair.key)}
+}
+
+/**
+ * Starts a cluster on this machine. Throws NotPossible, with everything that is missing, when it cannot. Removes what
+ * dead sandboxes left behind first.
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const missing = await missingRequirements()
+  if (missing.length) throw new NotPossible(missing.join(' '))
+  reapStateDirs()
+  const stateDir = createStateDir()
+  const undo: (() => unknown)[] = [() => rmSync(stateDir, {recursive: true, force: true})]
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step()
+  }
+  try {
+    chmodSync(stateDir, 0o711)
+    const ranges = {pods: options.podRange ?? '10.211', services: options.serviceRange ?? '10.212'}
+    const [machine, authority] = await Promise.all([Machine.start(stateDir, ranges), createAuthority()])
+    undo.push(() => machine.stop())
+    const a = machine.addresses
+    const store = new Store()
+    const access = new Access()
+    const images = new Images(options.agentBundle)
+    const nodeName = options.nodeName ?? 'sandbox-node'
+    const hooks = admission(store, a)
+    const recorder = (component: string) => new Recorder(store, component)
+
+    const tokens = new Map<string, string>()
+    const kubelet = new Kubelet({
+      store,
+      machine,
+      images,
+      recorder: new Recorder(store, 'kubelet', nodeName),
+      nodeName,
+      backoff: options.backoff ?? 10,
+      dns: a.host,
+      ca: authority.cert,
+      token(namespace, account) {
+        const key = `${namespace}/${account}`
+        if (!tokens.has(key)) tokens.set(key, serviceAccountToken(access, namespace, account))
+        return tokens.get(key)
+      },
+    })
+    const pair = await authority.server([
+      '127.0.0.1',
+      a.host,
+      a.service(1),
+      'localhost',
+      'kubernetes',
+      'kubernetes.default',
+      'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
+    ])
+    const api = new ApiServer({store, access, hooks, streams: kubelet.streams, ca: authority.cert, pair})
+    undo.push(() => api.close())
+    const port = await api.listen(a.host, 0)
+    await api.listen('127.0.0.1', port)
+    const server = `https://127.0.0.1:${port}`
+
+    seed(store, a, nodeName, port)
+    for (const user of options.tokens ?? []) access.addToken(user)
+    for (const denial of options.denials ?? []) access.deny(denial)
+
+    const dns = new ClusterDns(store)
+    await dns.start(a.host)
+    undo.push(() => dns.close())
+    const proxy = new ServiceProxy(store, machine)
+    await proxy.start(options.iptables)
+    undo.push(() => proxy.close())
+
+    const context: ControllerContext = {store, recorder, admit: (pod) => hooks.admit(R.pods, pod)}
+    const controllers: Controller[] = [scheduler, replicaSets, deployments, jobs, endpoints, garbage].map((make) =>
+      make(context),
+    )
+    undo.push(() => {
+      for (const controller of controllers) controller.close()
+    })
+    kubelet.start()
+    undo.push(() => kubelet.close())
+
+    const write = (file: string, name: string, user: object) => {
+      const path = join(stateDir, file)
+      writeFileSync(path, kubeconfigText(server, authority.cert, name, user), {mode: 0o600})
+      return path
+    }
+    const kubeconfig = write(
+      'kubeconfig',
+      'sandbox-admin',
+      await certificateUser(authority, 'sandbox-admin', ['system:masters']),
+    )
+    return {
+      kubeconfig,
+      server,
+      ca: authority.cert,
+      stateDir,
+      addresses: a,
+      images,
+      access,
+      store,
+      async kubeconfigFor(user) {
+        const entry =
+          'token' in user
+            ? {token: user.token}
+            : await certificateUser(authority, user.name, user.groups ?? [], user.notAfter)
+        return write(
+          `kubeconfig-${user.name.replaceAll(/[^\w.-]/g, '_')}-${randomBytes(3).toString('hex')}`,
+          user.name,
+          entry,
+        )
+      },
+      deny: (denial) => access.deny(denial),
+      fail: (fault) => api.fail(fault),
+      pid: (namespace, pod, container) => kubelet.pid(namespace, pod, container),
+      ended: machine.ended,
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
