@@ -92,7 +92,7 @@ export class Session {
       },
     })
     let end: End
-    let started = false
+    let started: boolean
     try {
       await Promise.race([this.#start(), this.#ending.promise.then((early) => Promise.reject(new Aborted(early)))])
       started = true
