@@ -1,0 +1,38 @@
+import {readFileSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {exitCodes} from '../src/errors/exit-codes.ts'
+
+/** The exit-code reference, from the one table. */
+export function exitCodesPage(): string {
+  const rows = Object.entries(exitCodes).map(([name, {code, meaning}]) => `| ${code} | ${name} | ${meaning} |`)
+  return [
+    '# Exit codes',
+    '',
+    'Generated from `src/errors/exit-codes.ts` by `npm run docs`. The tens digit says whose turn it is: 3x the configuration,',
+    "4x access to the cluster, 5x the agent, 6x licence, operator and API key, 7x the program, 8x this machine, 9x install and update. With `--foreground` the program's own status is passed on once it has started (128 + n for signal n).",
+    '',
+    '| code | name | meaning |',
+    '| --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n')
+}
+
+/** Every generated page by its path in the repository. */
+export const pages: Readonly<Record<string, () => string>> = {'docs/exit-codes.md': exitCodesPage}
+
+if (process.argv[1] === import.meta.filename) {
+  const root = path.join(import.meta.dirname, '..')
+  for (const [file, page] of Object.entries(pages)) {
+    const target = path.join(root, file)
+    let old: string | undefined
+    try {
+      old = readFileSync(target, 'utf8')
+    } catch {
+      // first time
+    }
+    const text = page()
+    if (old !== text) writeFileSync(target, text)
+    console.log(`${file}: ${old === text ? 'unchanged' : 'written'}`)
+  }
+}
