@@ -6,7 +6,8 @@ const maxNesting = 2
 const token = fc.stringMatching(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,20}$/)
 const lowerToken = fc.stringMatching(/^[!#$%&'*+\-.^_`|~0-9a-z]{1,20}$/)
 const headerValue = fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]{0,30}$/)
-const path = fc.stringMatching(/^\/[!-~]{0,30}$/).filter((text) => !/[<>\\^`#]/.test(text))
+// A quotation mark is allowed in the path but not in the query.
+const path = fc.stringMatching(/^\/[!"$-;=@-[\]_a-z{|}~]{0,20}(\?[!$-;=?-~]{0,20})?$/)
 
 const texts = {
   method: token,

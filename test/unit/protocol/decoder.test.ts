@@ -43,7 +43,7 @@ function survivesCutting<T>(codec: Codec<T>): void {
   )
 }
 
-describe('the stream decoder', () => {
+describe('the stream decoder', {timeout: 180_000}, () => {
   it('gives the same messages wherever the stream is cut', () => {
     survivesCutting(ClientMessage)
     survivesCutting(DaemonMessage)
