@@ -45,6 +45,15 @@ struct call *call_by_cookie(enum kind kind, uint64_t cookie) {
         if (c->kind == kind && c->cookie == cookie) return c;
     return NULL;
 }
+/* Away in a signal handler? Without WAIT_KILLABLE_RECV (before 5.19) a signal ends the notification at once, and the
+ * restarted call, under a new id, may come before our tick has noticed. */
+bool call_away(struct call *c) {
+    if (c->attached && !notif_valid(&c->n)) {
+        c->attached = false;
+        c->detached_at = now_ns();
+    }
+    return !c->attached;
+}
 bool calls_any(void) { return call_each(NULL) != NULL; }
 void calls_sweep(void) {
     struct call **at = &calls, *c;

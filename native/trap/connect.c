@@ -132,7 +132,7 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     if (!tcp && addr_multicast(to)) return -1;
 
     struct call *earlier = call_by_cookie(HELD_CONNECT, i.cookie);
-    if (earlier && !earlier->attached && addr_equal(&earlier->remote, to)) {
+    if (earlier && call_away(earlier) && addr_equal(&earlier->remote, to)) {
         connect_reattach(earlier, n);
         close(fd);
         return 0;

@@ -86,7 +86,7 @@ void on_listen(const notif *n) {
     struct sock *known = sock_find(i.cookie);
     if (known && known->listening) {
         struct call *earlier = call_by_cookie(HELD_LISTEN, i.cookie);
-        if (earlier && !earlier->attached) { /* back from a signal handler */
+        if (earlier && call_away(earlier)) { /* back from a signal handler */
             earlier->n = *n;
             earlier->attached = true;
             if (earlier->answered) {

@@ -170,12 +170,12 @@ static bool hello(void) {
     wire_flush();
     return false;
 }
-static int timeout_ms(uint64_t next_tick) {
+static int timeout_ms(uint64_t next_tick, uint64_t next_check) {
     if (killing) return 3;
     if (kept_any()) return 5;
-    uint64_t now = now_ns();
-    if (calls_any() || listeners_any()) return next_tick <= now ? 0 : (int)((next_tick - now) / MS) + 1;
-    return -1;
+    if (!calls_any() && !listeners_any()) return -1;
+    uint64_t now = now_ns(), next = calls_any() ? next_tick : next_check;
+    return next <= now ? 0 : (int)((next - now) / MS) + 1;
 }
 static void session_writable(bool wanted) {
     static bool watching;
@@ -245,14 +245,15 @@ int supervise(int reaper_pidfd) {
 
     uint64_t next_tick = 0, next_check = 0;
     if (!wire_receive(false)) session_lost(); /* what came together with the hello gives no event any more */
-    for (;;) {
+    for (bool ended = false;;) {
         if (!wire_flush() && wire_fd >= 0) session_lost();
         session_writable(wire_pending());
-        int n = epoll_wait(epoll_fd, events, 64, timeout_ms(next_tick));
+        int n = epoll_wait(epoll_fd, events, 64, timeout_ms(next_tick, next_check));
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &tag_children) {
                 struct signalfd_siginfo info;
                 while (read(children_fd, &info, sizeof info) == sizeof info) continue;
+                ended = true;
             } else on_event(events[i].data.ptr, events[i].events);
         }
         uint64_t now = now_ns();
@@ -266,7 +267,9 @@ int supervise(int reaper_pidfd) {
         }
         if (kept_any()) kept_tick();
         calls_sweep();
-        if (!reap()) break;
+        /* Not on every turn: whatever comes between an answer and our sleep delays the answered process. */
+        if ((ended || killing) && !reap()) break;
+        ended = false;
         if (killing) tree_signal(getpid(), SIGKILL);
     }
     farewell();

@@ -180,6 +180,7 @@ void call_end(struct call *c);
 void calls_ready(struct call *c);
 void calls_tick(void);
 bool calls_any(void);
+bool call_away(struct call *c);
 void calls_sweep(void);
 
 /* ---- system calls ---- */

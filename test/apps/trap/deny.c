@@ -1,6 +1,6 @@
 /* deny WHAT PROGRAM ARGUMENTS - runs the program where some calls are refused.
  *   getfd: pidfd_getfd EPERM (Docker's default profile) · seccomp: seccomp(2) EACCES · old: seccomp(2) EINVAL for a listener ·
- *   listener: this process holds a listener already */
+ *   listener: this process holds a listener already · killable: WAIT_KILLABLE_RECV is unknown (kernel before 5.19) */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +20,19 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[1], "old")) error = EINVAL;
     struct sock_filter f[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0, 0, 1), /* always; killable tests the flag instead */
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
+    if (!strcmp(argv[1], "killable")) {
+        error = EINVAL;
+        f[3] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1u << 5, 0, 1);
+        f[4].k = SECCOMP_RET_ERRNO | error;
+    }
     if (!strcmp(argv[1], "listener")) {
-        f[2].k = SECCOMP_RET_ALLOW;
+        f[4].k = SECCOMP_RET_ALLOW;
         flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
     }
     struct sock_fprog p = {sizeof f / sizeof f[0], f};

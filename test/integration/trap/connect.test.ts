@@ -1,4 +1,4 @@
-import {constants} from 'node:os'
+import {constants, networkInterfaces} from 'node:os'
 import {afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {buildTrap, cleanUp, compile, compileGo, python, run, startRelay, which} from './harness.ts'
 import type {ConnectAnswer} from '../../../src/trap/types.ts'
@@ -102,7 +102,7 @@ describe('connect', () => {
       connect: (request) =>
         new Promise<ConnectAnswer>((resolve) => request.hurry.addEventListener('abort', () => resolve(relay.answer))),
     })
-    expect(await program.finish()).toBe('connect ok alarms some\ndata hello\n')
+    expect(await program.finish()).toBe('alarm 3\nconnect ok alarms some\ndata hello\n')
     expect(program.connects).toHaveLength(1)
   })
 
@@ -122,7 +122,11 @@ describe('connect', () => {
 
   it('connects a socket that is bound already', async () => {
     using relay = await startRelay()
-    for (const own of ['127.0.0.1', '0.0.0.0']) {
+    const outside = Object.values(networkInterfaces())
+      .flat()
+      .filter((i) => i?.family === 'IPv4' && !i.internal)
+      .map((i) => i?.address ?? '')
+    for (const own of ['127.0.0.1', '0.0.0.0', ...outside.slice(0, 1)]) {
       const program = await run({
         program: sockets,
         arguments: ['bound', ...remote, own],

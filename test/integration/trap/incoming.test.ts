@@ -216,6 +216,33 @@ describe('accept', () => {
     expect(await program.finish()).toMatch(/restarted 10\.244\.7\.9:51515\n.*\nalarms [12]\n/)
   })
 
+  it('does so too where the kernel has no killable waits (before 5.19)', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'mirrord-old-'))
+    const old = join(directory, 'trap')
+    writeFileSync(old, `#!/bin/sh\nexec ${compile('deny')} killable ${trapPath}\n`, {mode: 0o755})
+    const program = await run({
+      program: sockets,
+      arguments: ['accept-signal', '127.0.0.1', String(await freePort())],
+      trapPath: old,
+    })
+    await program.line(/^interrupted EINTR/)
+    await dial(program.trap, program.listeners[0]?.actual ?? local)
+    expect(await program.finish()).toMatch(/restarted 10\.244\.7\.9:51515\n.*\nalarms [12]\n/)
+    const held: (() => void)[] = []
+    const connecting = await run({
+      program: sockets,
+      arguments: ['signal', '10.1.2.3', '80', 'restart'],
+      trapPath: old,
+      nonBlockingHold: 60_000,
+      connect: () => new Promise((resolve) => held.push(() => resolve({errno: constants.errno.ECONNREFUSED}))),
+    })
+    await connecting.line(/^alarm 3/)
+    held.forEach((answer) => answer())
+    expect(await connecting.finish()).toContain('connect ECONNREFUSED alarms some\n')
+    expect(held).toHaveLength(1)
+    rmSync(directory, {recursive: true})
+  })
+
   it('keeps SO_RCVTIMEO', async () => {
     const program = await run({program: sockets, arguments: ['timeout', '127.0.0.1', String(await freePort())]})
     expect(await program.finish()).toMatch(/timeout EAGAIN\n$/)

@@ -152,6 +152,15 @@ describe('the tree', () => {
     await program.finish()
   })
 
+  it('is supervised but not intercepted when asked so', async () => {
+    const program = await run({program: tree, intercept: false})
+    const pids = await treePids(program)
+    expect(readFileSync(`/proc/${program.trap.programPid}/status`, 'utf8')).toMatch(/^Seccomp:\t0$/m)
+    program.trap.killTree()
+    await program.finish()
+    expect(pids.filter(alive)).toEqual([])
+  })
+
   it('inherits nothing but its three descriptors, and leads its own session', async () => {
     const program = await run({program: compile('sockets'), arguments: ['descriptors', '0', '0']})
     expect(await program.finish()).toBe('checked\n')
