@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {objectName} from './target.ts'
 
 /** A whole number of at most 16 bits. */
 export const u16 = () => z.int().min(0).max(65_535)
@@ -8,6 +9,9 @@ export const u32 = () => z.int().min(0).max(4_294_967_295)
 export const u64 = () => z.int().min(0)
 /** A text that is not empty. */
 export const text = () => z.string().min(1)
+/** A name of a Kubernetes object. */
+export const kubernetesName = () =>
+  z.string().regex(objectName, 'must be a name of Kubernetes: small letters, digits, "-" and "."')
 /** A TCP port. */
 export const port = () => z.int().min(1).max(65_535)
 

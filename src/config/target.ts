@@ -21,6 +21,8 @@ const laterKinds: Record<string, string> = {
   replicaset: 'replica_set',
   label: 'labels',
 }
+/** What Kubernetes allows in names; the longest form, DNS subdomains. It also keeps names from changing a request's path. */
+export const objectName = /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/
 const shape = 'pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless'
 
 /** Reads a target text of the grammar `targetless` | `<kind>/<name>[/container/<container>]` (agent.md 1.1). */
@@ -41,7 +43,7 @@ export function readTargetText(text: string): TargetReading {
   }
   const excess = rest.length > 0 || (keyword !== undefined && (keyword !== 'container' || container === undefined))
   if (excess || name === '' || container === '') return {problem: `the target "${text}" is malformed; write ${shape}`}
-  return {target: {kind: kinds[kind]!, name, ...(container === undefined ? {} : {container})}}
+  return checked({kind: kinds[kind]!, name, ...(container === undefined ? {} : {container})})
 }
 
 /** Reads a target object of a file: `{pod: name}` or `{deployment: name}`, with an optional `container`. */
@@ -62,9 +64,9 @@ export function readTargetObject(value: Record<string, unknown>): TargetReading 
   }
   const name = named[key]
   if (typeof name !== 'string' || name === '') return {problem: `"${key}" must be the name of a ${key}`}
-  if (container === undefined || container === null) return {target: {kind: key, name}}
+  if (container === undefined || container === null) return checked({kind: key, name})
   if (typeof container !== 'string' || container === '') return {problem: '"container" must be the name of a container'}
-  return {target: {kind: key, name, container}}
+  return checked({kind: key, name, container})
 }
 
 /** Reads a target in either form. */
@@ -94,6 +96,14 @@ export function parseTarget(text: string): TargetPath {
 export function formatTarget(target: TargetPath): string {
   if (target.kind === 'targetless') return 'targetless'
   return `${target.kind}/${target.name}${target.container === undefined ? '' : `/container/${target.container}`}`
+}
+
+function checked(target: Exclude<TargetPath, {kind: 'targetless'}>): TargetReading {
+  for (const name of [target.name, target.container]) {
+    if (name === undefined || objectName.test(name)) continue
+    return {problem: `"${name}" cannot be a name in Kubernetes: small letters, digits, "-" and "." are allowed`}
+  }
+  return {target}
 }
 
 function laterKind(kind: string): TargetReading {

@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {field, isRecord, later, section} from '../meta.ts'
-import {text, textMap, u16, u32, u64} from '../scalars.ts'
+import {kubernetesName, text, textMap, u16, u32, u64} from '../scalars.ts'
 
 /** The agent image that upstream's release 3.250.0 uses; the version this product is compatible with and tested against. */
 export const defaultAgentImage = {registry: 'ghcr.io/metalbear-co/mirrord', tag: '3.250.0'} as const
@@ -45,7 +45,7 @@ export const agentSection = section(
       flags: {'agent-log-level': true},
     }),
     json_log: field(z.boolean().default(false), {doc: 'Log of the agent as JSON lines.', env: 'MIRRORD_AGENT_JSON_LOG'}),
-    namespace: field(text().optional(), {
+    namespace: field(kubernetesName().optional(), {
       doc: "Namespace in which the agent's Job is created; the context's by default.",
       env: 'MIRRORD_AGENT_NAMESPACE',
       flags: {'agent-namespace': true},

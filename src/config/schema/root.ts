@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {field, inert, isRecord, later, section} from '../meta.ts'
-import {text, u32, u64} from '../scalars.ts'
+import {kubernetesName, text, u32, u64} from '../scalars.ts'
 import {readTarget} from '../target.ts'
 import {agentSection} from './agent.ts'
 import {featureSection} from './feature.ts'
@@ -20,7 +20,7 @@ const target = section(
       flags: {target: true},
       fromText: (value) => value,
     }),
-    namespace: field(text().optional(), {
+    namespace: field(kubernetesName().optional(), {
       doc: "Namespace of the target; the context's by default.",
       env: 'MIRRORD_TARGET_NAMESPACE',
       flags: {'target-namespace': true},

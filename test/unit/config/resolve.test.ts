@@ -198,6 +198,7 @@ describe('flags and variables', () => {
     ['MIRRORD_REMOTE_DNS', '1'],
     ['MIRRORD_REMOTE_DNS', 'True'],
     ['MIRRORD_AGENT_NAMESPACE', ''],
+    ['MIRRORD_TARGET_NAMESPACE', '../kube-system'],
     ['MIRRORD_AGENT_TCP_STEAL_TRAFFIC', 'yes'],
     ['MIRRORD_AGENT_IMAGE_PULL_POLICY', 'always'],
     ['MIRRORD_IMPERSONATED_TARGET', 'web'],

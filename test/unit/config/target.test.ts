@@ -39,6 +39,9 @@ describe('parseTarget', () => {
     ['pod/a/containers/b', 'malformed'],
     ['pod/a/container/b/c', 'malformed'],
     ['node/x', 'no kind of target'],
+    ['pod/..', 'cannot be a name'],
+    ['pod/Web', 'cannot be a name'],
+    ['pod/a/container/b c', 'cannot be a name'],
   ])('refuses %j with the likely meaning', (text, words) => {
     const {exit, code, why} = refusal(text)
     expect([exit, code]).toEqual(['configInvalid', 'TARGET_INVALID'])

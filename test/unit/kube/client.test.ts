@@ -1,0 +1,270 @@
+import {afterEach, describe, expect, it} from 'vitest'
+import {MirrordError} from '../../../src/errors/mirrord-error.ts'
+import {checkCluster, loadCluster, type Cluster} from '../../../src/kube/index.ts'
+import {authority} from './certificates.ts'
+import {clusterFor, fakeApi, kubeconfigFor, type FakeApi, type Handler} from './fake-api.ts'
+
+const open: {apis: FakeApi[]; clusters: Cluster[]} = {apis: [], clusters: []}
+afterEach(async () => {
+  for (const {client} of open.clusters.splice(0)) client.close()
+  await Promise.all(open.apis.splice(0).map((api) => api.close()))
+})
+
+const start = async (handler: Handler, tls?: {key: string; cert: string}) => {
+  const api = await fakeApi(handler, tls)
+  open.apis.push(api)
+  return api
+}
+const connect = async (...parameters: Parameters<typeof clusterFor>) => {
+  const cluster = await clusterFor(...parameters)
+  open.clusters.push(cluster)
+  return cluster
+}
+const refusal = async (promise: Promise<unknown>) => {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
+  return error.report
+}
+const pods = {operation: {verb: 'list', api: 'v1', resource: 'pods', namespace: 'n'}} as const
+
+describe('requests', () => {
+  it('send the credentials and keep their connection', async () => {
+    const ports = new Set<number | undefined>()
+    const seen: (string | undefined)[] = []
+    const api = await start(({socket, headers}) => {
+      ports.add(socket.remotePort)
+      seen.push(headers.authorization)
+      return {body: {gitVersion: 'v1'}}
+    })
+    const cluster = await connect(api.url)
+    await checkCluster(cluster)
+    await checkCluster(cluster)
+    expect(seen).toEqual(['Bearer token-of-the-test', 'Bearer token-of-the-test'])
+    expect(ports.size).toBe(1)
+  })
+
+  it.each([429, 500, 503, 504])('are repeated after a %i', async (status) => {
+    let count = 0
+    const api = await start(() => (++count < 3 ? {status} : {body: {items: []}}))
+    await (await connect(api.url)).client.json(pods)
+    expect(count).toBe(3)
+  })
+
+  it('are repeated no more often than the configuration says, and not after other refusals', async () => {
+    const busy = await start(() => ({status: 503, body: {message: 'busy'}}))
+    expect(await refusal((await connect(busy.url)).client.json(pods))).toMatchObject({
+      code: 'CLUSTER_ERROR',
+      exit: 'clusterUnreachable',
+      why: 'busy',
+    })
+    expect(busy.requests).toHaveLength(3)
+    const gone = await start(() => ({status: 404, body: {message: 'gone'}}))
+    expect((await refusal((await connect(gone.url)).client.json(pods))).code).toBe('NOT_FOUND')
+    expect(gone.requests).toHaveLength(1)
+  })
+
+  it('survive a kept connection that the server has closed', async () => {
+    let first = true
+    const api = await start(({socket}) => {
+      if (first) setImmediate(() => socket.destroy())
+      first = false
+      return {body: {gitVersion: 'v1'}}
+    })
+    const cluster = await connect(api.url)
+    await checkCluster(cluster)
+    await checkCluster(cluster)
+  })
+
+  it('tell a refused token without showing it', async () => {
+    const api = await start(() => ({status: 401, body: {message: 'Unauthorized'}}))
+    const report = await refusal(checkCluster(await connect(api.url)))
+    expect(report).toMatchObject({code: 'UNAUTHORIZED', exit: 'unauthorized'})
+    expect(JSON.stringify(report)).not.toContain('token-of-the-test')
+  })
+
+  it('take an anonymous identity as missing credentials', async () => {
+    const message = 'pods is forbidden: User "system:anonymous" cannot list resource "pods"'
+    const api = await start(() => ({status: 403, body: {message}}))
+    expect((await refusal((await connect(api.url)).client.json(pods))).exit).toBe('unauthorized')
+  })
+
+  it('name verb, resource and namespace of a missing permission', async () => {
+    const api = await start(() => ({status: 403, body: {message: 'jobs.batch is forbidden'}}))
+    const operation = {verb: 'create', api: 'batch/v1', resource: 'jobs', namespace: 'ci'} as const
+    const report = await refusal((await connect(api.url)).client.json({operation, body: {}}))
+    expect(report).toMatchObject({
+      exit: 'forbidden',
+      what: 'The credentials may not create jobs.batch in the namespace "ci".',
+      why: 'jobs.batch is forbidden',
+    })
+    expect(report.next.join('\n')).toContain('kubectl auth can-i create jobs.batch -n ci')
+  })
+
+  it('take a page of a proxy for what it is', async () => {
+    const api = await start((_request, response) => {
+      response.writeHead(502, {'content-type': 'text/html'}).end('<html>bad gateway</html>')
+      return 'handled'
+    })
+    expect(await refusal(checkCluster(await connect(api.url)))).toMatchObject({code: 'CLUSTER_ERROR', why: undefined})
+  })
+
+  it('end with the caller’s signal', async () => {
+    const api = await start(() => 'handled')
+    const cluster = await connect(api.url)
+    const controller = new AbortController()
+    const request = checkCluster(cluster, {signal: controller.signal})
+    controller.abort(new Error('stopped'))
+    await expect(request).rejects.toThrow('stopped')
+  })
+})
+
+describe('streams', () => {
+  it('give whole lines whatever the chunks are', async () => {
+    const api = await start((_request, response) => {
+      response.writeHead(200)
+      for (const byte of Buffer.from('eins\nzwölf\n\nlast')) response.write(Buffer.from([byte]))
+      response.end()
+      return 'handled'
+    })
+    const lines: string[] = []
+    for await (const line of (await connect(api.url)).client.lines(pods)) lines.push(line)
+    expect(lines).toEqual(['eins', 'zwölf', 'last'])
+  })
+
+  it('fail when the connection breaks', async () => {
+    const api = await start((_request, response) => {
+      response.writeHead(200)
+      response.write('one\n', () => response.destroy())
+      return 'handled'
+    })
+    const cluster = await connect(api.url)
+    const read = async () => {
+      for await (const _ of cluster.client.lines(pods));
+    }
+    expect(await refusal(read())).toMatchObject({code: 'CLUSTER_CUT', exit: 'clusterUnreachable'})
+  })
+
+  it('close their connection when the reader stops', async () => {
+    const closed = Promise.withResolvers<void>()
+    const api = await start((request, response) => {
+      request.socket.on('close', () => closed.resolve())
+      response.writeHead(200)
+      response.write('one\n')
+      return 'handled'
+    })
+    for await (const line of (await connect(api.url)).client.lines(pods)) {
+      expect(line).toBe('one')
+      break
+    }
+    await closed.promise
+  })
+})
+
+describe('a cluster that cannot be reached', () => {
+  const check = async (server: string, cluster: Record<string, unknown> = {}) =>
+    refusal(checkCluster(await connect(server, {cluster}), {timeoutMs: 2000}))
+
+  it('because its name is unknown', async () => {
+    expect(await check('https://no-such-host.invalid')).toMatchObject({code: 'CLUSTER_DNS', exit: 'clusterUnreachable'})
+  })
+
+  it('because nothing listens', async () => {
+    const api = await fakeApi(() => ({}))
+    await api.close()
+    expect(await check(api.url.replace('http:', 'https:'))).toMatchObject({code: 'CLUSTER_REFUSED'})
+  })
+
+  it('because it does not answer in time', async () => {
+    const api = await start(() => 'handled')
+    const cluster = await connect(api.url)
+    expect(await refusal(checkCluster(cluster, {timeoutMs: 50}))).toMatchObject({code: 'CLUSTER_TIMEOUT'})
+  })
+
+  it('because it does not speak TLS', async () => {
+    const api = await start(() => ({}))
+    expect(await check(api.url.replace('http:', 'https:'))).toMatchObject({code: 'CLUSTER_NOT_TLS'})
+  })
+
+  it('because of its certificate: name, authority, time', async () => {
+    const [trusted, other] = await Promise.all([authority(), authority()])
+    const address = {type: 'ip', value: '127.0.0.1'} as const
+    const dayMs = 24 * 60 * 60 * 1000
+    const data = Buffer.from(trusted.ca).toString('base64')
+    const withCertificate = async (certificate: {key: string; cert: string}, extra: Record<string, unknown> = {}) => {
+      const api = await start(() => ({body: {gitVersion: 'v1'}}), certificate)
+      return {url: api.url, cluster: {'certificate-authority-data': data, ...extra}}
+    }
+    const name = await withCertificate(await trusted.issue([{type: 'dns', value: 'other.example'}]))
+    expect(await check(name.url, name.cluster)).toMatchObject({code: 'CLUSTER_TLS_NAME'})
+    const wrong = await withCertificate(await other.issue([address]))
+    expect(await check(wrong.url, wrong.cluster)).toMatchObject({code: 'CLUSTER_TLS_AUTHORITY'})
+    const late = await withCertificate(await trusted.issue([address], {from: -2 * dayMs, to: -dayMs}))
+    expect(await check(late.url, late.cluster)).toMatchObject({code: 'CLUSTER_TLS_TIME'})
+    const good = await withCertificate(await trusted.issue([address]))
+    await checkCluster(await connect(good.url, {cluster: good.cluster}))
+    // The ways around: another name to verify, and no verification.
+    const named = {...name.cluster, 'tls-server-name': 'other.example'}
+    await checkCluster(await connect(name.url, {cluster: named}))
+    await checkCluster(await connect(wrong.url, {cluster: wrong.cluster}, {accept_invalid_certificates: true}))
+  })
+})
+
+describe('credentials', () => {
+  const exec = (command: string, args: string[] = []) => ({
+    token: undefined,
+    exec: {apiVersion: 'client.authentication.k8s.io/v1', command, args},
+  })
+
+  it('come from a program, once, and again when the server refuses them', async () => {
+    const seen: (string | undefined)[] = []
+    const api = await start(({headers}) => {
+      seen.push(headers.authorization)
+      return seen.length === 1 ? {status: 401} : {body: {gitVersion: 'v1'}}
+    })
+    const status = {status: {token: 'from-program'}}
+    const user = exec(process.execPath, ['-e', `console.log(${JSON.stringify(JSON.stringify(status))})`])
+    const cluster = await connect(api.url, {user})
+    await checkCluster(cluster)
+    await checkCluster(cluster)
+    expect(seen).toEqual(['Bearer from-program', 'Bearer from-program', 'Bearer from-program'])
+  })
+
+  it('name the program that is not installed', async () => {
+    const cluster = await connect('https://127.0.0.1:1', {user: exec('no-such-credential-program')})
+    const report = await refusal(checkCluster(cluster))
+    expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_MISSING', exit: 'kubeconfig'})
+    expect(report.why).toContain('no-such-credential-program')
+  })
+
+  it('show what a failing program said, without anything like a token', async () => {
+    const token = 'eyJhbGciOi.JIUzI1NiIsInR5cCI6IkpXVCJ9.abcdefghijklmnopqrstuvwxyz'
+    const user = exec('sh', ['-c', `echo "please sign in; had ${token}" >&2; exit 1`])
+    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user})))
+    expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_FAILED', exit: 'unauthorized'})
+    expect(report.detail).toContain('please sign in')
+    expect(JSON.stringify(report)).not.toContain(token)
+  })
+
+  it('name a certificate file that is missing', async () => {
+    const cluster = {'certificate-authority': 'missing-ca.crt'}
+    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {cluster})))
+    expect(report).toMatchObject({code: 'KUBECONFIG_FILE_MISSING', exit: 'kubeconfig'})
+    expect(report.why).toContain('missing-ca.crt')
+  })
+
+  it('go through the proxy that the environment names', async () => {
+    const targets: string[] = []
+    const proxy = await start(() => ({}))
+    proxy.server.on('connect', (request: {url?: string}, socket: {end(text: string): void}) => {
+      targets.push(request.url ?? '')
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+    })
+    const kubeconfig = await kubeconfigFor('https://cluster.example:6443')
+    const cluster = await loadCluster({kubeconfig}, {HTTPS_PROXY: proxy.url})
+    expect((await refusal(checkCluster(cluster))).exit).toBe('clusterUnreachable')
+    expect(targets).toEqual(['cluster.example:6443'])
+  })
+})

@@ -1,0 +1,162 @@
+import {afterEach, describe, expect, it} from 'vitest'
+import {MirrordError} from '../../../src/errors/mirrord-error.ts'
+import {resolveTarget, type Cluster} from '../../../src/kube/index.ts'
+import {clusterFor, fakeApi, type FakeApi} from './fake-api.ts'
+
+let api: FakeApi | undefined
+let cluster: Cluster | undefined
+let rawPaths: string[] = []
+afterEach(async () => {
+  cluster?.client.close()
+  await api?.close()
+})
+
+const pod = (name: string, ready = true, container = 'app') => ({
+  metadata: {name, namespace: 'n'},
+  spec: {nodeName: 'node-1'},
+  status: {
+    phase: 'Running',
+    podIPs: [{ip: '10.0.0.1'}],
+    containerStatuses: [{name: container, ready, containerID: 'containerd://abc', state: {running: {}}}],
+  },
+})
+const deployment = (replicas = 2) => ({
+  metadata: {name: 'web'},
+  spec: {replicas, selector: {matchLabels: {app: 'web'}}},
+})
+
+/** Objects by path; a number is a refusal with that status, everything else is not found. */
+const serve = async (objects: Record<string, unknown>) => {
+  rawPaths = []
+  api = await fakeApi(({url = ''}) => {
+    rawPaths.push(url)
+    const {pathname} = new URL(url, 'http://x')
+    const found = objects[pathname]
+    if (typeof found === 'number') return {status: found, body: {message: 'refused'}}
+    return found === undefined ? {status: 404, body: {message: 'not found', reason: 'NotFound'}} : {body: found}
+  })
+  cluster = await clusterFor(api.url, {namespace: 'n'})
+  return cluster
+}
+const refusal = async (promise: Promise<unknown>) => {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
+  return error.report
+}
+const core = '/api/v1/namespaces/n'
+const apps = '/apis/apps/v1/namespaces/n'
+
+describe('resolveTarget', () => {
+  it('finds a pod in the context’s namespace, with its node’s hostname', async () => {
+    const found = await resolveTarget(
+      await serve({
+        [`${core}/pods/a`]: pod('a'),
+        '/api/v1/nodes/node-1': {metadata: {labels: {'kubernetes.io/hostname': 'host-1'}}},
+      }),
+      {kind: 'pod', name: 'a'},
+    )
+    expect(found).toMatchObject({name: 'a', target: 'pod/a', nodeHostname: 'host-1', podCount: 1, containerId: 'abc'})
+  })
+
+  it('takes the first ready pod of a deployment by its whole selector', async () => {
+    const found = await resolveTarget(
+      await serve({
+        [`${apps}/deployments/web`]: deployment(),
+        [`${core}/pods`]: {items: [pod('a', false), pod('b'), pod('c')]},
+        '/api/v1/nodes/node-1': 403,
+      }),
+      {kind: 'deployment', name: 'web'},
+    )
+    expect(found).toMatchObject({name: 'b', podCount: 3, nodeHostname: undefined})
+    expect(api?.requests).toContain(`GET ${core}/pods?labelSelector=app=web`)
+  })
+
+  it('does not pin to the hostname of a node that vcluster made up', async () => {
+    const labels = {'kubernetes.io/hostname': 'h', 'vcluster.loft.sh/fake-node': 'true'}
+    const found = await resolveTarget(
+      await serve({[`${core}/pods/a`]: pod('a'), '/api/v1/nodes/node-1': {metadata: {labels}}}),
+      {kind: 'pod', name: 'a'},
+    )
+    expect(found.nodeHostname).toBeUndefined()
+  })
+
+  it('keeps names in their place in the path', async () => {
+    await refusal(resolveTarget(await serve({'/api/v1/namespaces/n': {}}), {kind: 'pod', name: 'a/b?c'}))
+    expect(rawPaths[0]).toBe(`${core}/pods/a%2Fb%3Fc`)
+  })
+
+  it('names what exists when the target does not', async () => {
+    const report = await refusal(
+      resolveTarget(
+        await serve({
+          '/api/v1/namespaces/n': {},
+          [`${apps}/deployments`]: {items: [{metadata: {name: 'web-frontend'}}, {metadata: {name: 'db'}}]},
+        }),
+        {kind: 'deployment', name: 'web-frontned'},
+      ),
+    )
+    expect(report).toMatchObject({
+      code: 'TARGET_NOT_FOUND',
+      exit: 'targetNotFound',
+      why: 'The namespace has: web-frontend, db.',
+    })
+    expect(report.next[0]).toBe('Did you mean "deployment/web-frontend"?')
+  })
+
+  it('tells a missing namespace from a missing target', async () => {
+    const report = await refusal(
+      resolveTarget(
+        await serve({'/api/v1/namespaces': {items: [{metadata: {name: 'staging'}}]}}),
+        {kind: 'pod', name: 'a'},
+        'stagin',
+      ),
+    )
+    expect(report).toMatchObject({code: 'NAMESPACE_NOT_FOUND', exit: 'targetNotFound'})
+    expect(report.next[0]).toBe('Did you mean "staging"?')
+  })
+
+  it('still tells that the target is missing where it may not look around', async () => {
+    const objects = {'/api/v1/namespaces/n': 403, [`${core}/pods`]: 403}
+    const report = await refusal(resolveTarget(await serve(objects), {kind: 'pod', name: 'a'}))
+    expect(report).toMatchObject({code: 'TARGET_NOT_FOUND', why: undefined})
+  })
+
+  it('passes on a missing permission', async () => {
+    const report = await refusal(resolveTarget(await serve({[`${core}/pods/a`]: 403}), {kind: 'pod', name: 'a'}))
+    expect(report).toMatchObject({
+      exit: 'forbidden',
+      what: 'The credentials may not get pods "a" in the namespace "n".',
+    })
+  })
+
+  it('gives the reason of every pod when none is ready', async () => {
+    const objects = {
+      [`${apps}/deployments/web`]: deployment(),
+      [`${core}/pods`]: {items: [pod('a', false), pod('b', false)]},
+    }
+    const report = await refusal(resolveTarget(await serve(objects), {kind: 'deployment', name: 'web'}))
+    expect(report).toMatchObject({code: 'TARGET_NOT_READY', exit: 'targetNotReady'})
+    expect(report.detail?.split('\n')).toEqual([
+      expect.stringMatching(/^pod\/a: .*readiness probe/),
+      expect.stringMatching(/^pod\/b: .*readiness probe/),
+    ])
+  })
+
+  it('says that a deployment is scaled to zero', async () => {
+    const objects = {[`${apps}/deployments/web`]: deployment(0), [`${core}/pods`]: {items: []}}
+    const report = await refusal(resolveTarget(await serve(objects), {kind: 'deployment', name: 'web'}))
+    expect(report).toMatchObject({code: 'TARGET_NOT_READY', why: 'It is scaled to zero.'})
+  })
+
+  it('lists the containers when the named one exists in no pod', async () => {
+    const objects = {[`${apps}/deployments/web`]: deployment(), [`${core}/pods`]: {items: [pod('a'), pod('b')]}}
+    const report = await refusal(
+      resolveTarget(await serve(objects), {kind: 'deployment', name: 'web', container: 'ap'}),
+    )
+    expect(report).toMatchObject({code: 'CONTAINER_NOT_FOUND', exit: 'targetNotFound'})
+    expect(report.why).toContain('It has: app.')
+  })
+})
