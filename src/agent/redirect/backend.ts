@@ -35,16 +35,13 @@ export class NatTable {
     if (result.code !== 0) throw this.#failure('changing the nat table', result.code, result.stderr)
   }
 
-  /** True when rules can be written: appends an inert rule and takes it away again. */
+  /** True when rules can be written: puts an inert rule in and out again in one transaction. */
   async writable(): Promise<boolean> {
     const rule = '-p 255 -j RETURN'
-    try {
-      await this.restore(script([`-A INPUT ${rule}`]))
-    } catch {
-      return false
-    }
-    await this.restore(script([`-D INPUT ${rule}`]))
-    return true
+    return this.restore(script([`-A INPUT ${rule}`, `-D INPUT ${rule}`])).then(
+      () => true,
+      () => false,
+    )
   }
 
   #program(): string {
