@@ -92,15 +92,12 @@ void connect_gone(struct call *c) {
 /* The answer is in c. While the caller is away in a signal handler it waits here. */
 void connect_answered(struct call *c) {
     c->answered = true;
-    if (!c->attached) return;
+    if (call_away(c)) return; /* its restart takes the answer; if none comes, the tick tells the session */
     if (c->outcome == OUTCOME_DIRECT) {
         answer_continue(&c->n);
         call_end(c);
     } else if (c->outcome == OUTCOME_ERRNO) {
         answer_error(&c->n, c->error);
-        call_end(c);
-    } else if (!notif_valid(&c->n)) {
-        connect_gone(c);
         call_end(c);
     } else to_relay(c, &c->relay, &c->local);
 }

@@ -141,7 +141,7 @@ void listen_answered(uint64_t id, int error) {
             undone = true;
             if (s && s->listening && s->listener_id == id) forget(s);
         }
-        if (!c->attached) {
+        if (call_away(c)) {
             c->answered = true;
             c->error = -error;
             continue;
