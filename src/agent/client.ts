@@ -39,6 +39,7 @@ export class Client {
   readonly #names: NameRequests
   readonly #files: FileRequests
   readonly #steal: Stealing | undefined
+  #spoke = false
   #version = ASSUMED_CLIENT_VERSION
   #ended: Promise<void> | undefined
 
@@ -58,6 +59,7 @@ export class Client {
     }
     connection.onDrain = () => this.#tunnel.drained()
     connection.onMessage = (message) => {
+      this.#spoke = true
       try {
         this.#receive(message)
       } catch (error) {
@@ -65,6 +67,11 @@ export class Client {
       }
     }
     connection.onClose = () => void this.end().then(left)
+  }
+
+  /** False for a mere attempt to connect. */
+  get spoke(): boolean {
+    return this.#spoke
   }
 
   /** Releases everything the client has; its connections are reset. Resolves when its redirect rules are gone. */

@@ -48,6 +48,9 @@ export class Guard {
   #server: Server | undefined
   #tables: readonly TableName[] = []
   #handed = 0
+  #clients = {received: 0, open: 0, served: 0}
+  /** When the first client must have come; known once the agent is ready. */
+  #deadline: number | undefined
   #stopping: number | undefined
   #timer: NodeJS.Timeout | undefined
   #watch: NodeJS.Timeout | undefined
@@ -124,28 +127,39 @@ export class Guard {
 
   #receive(message: ToGuard): void {
     if (message.type === 'rules') this.#tables = message.tables
-    else if (message.type === 'clients') this.#clients(message.received, message.open)
-    else {
+    else if (message.type === 'clients') {
+      this.#clients = message
+      this.#scheduleEnd()
+    } else {
       this.#printReady()
-      if (this.#handed > 0) return
-      this.#timer = setTimeout(() => {
-        this.#log('error', `no client connected within ${this.#options.firstClientTimeout / 1000} s`)
-        this.stop(1)
-      }, this.#options.firstClientTimeout)
+      this.#deadline = Date.now() + this.#options.firstClientTimeout
+      this.#scheduleEnd()
     }
   }
 
-  #clients(received: number, open: number): void {
+  /**
+   * Without clients the agent ends: after the idle time, or at the first client's deadline as long as nobody has sent
+   * anything. Port-forwards are tried before the agent is ready, and an attempt that was given up is no client.
+   */
+  #scheduleEnd(): void {
     if (this.#stopping !== undefined) return
     clearTimeout(this.#timer)
+    const {received, open, served} = this.#clients
     // A socket still on its way to the worker is a client too.
-    if (open > 0 || received < this.#handed) return
-    this.#timer = setTimeout(() => this.stop(0), this.#options.idleTtl)
+    if (this.#deadline === undefined || open > 0 || received < this.#handed) return
+    if (served > 0) {
+      this.#timer = setTimeout(() => this.stop(0), this.#options.idleTtl)
+      return
+    }
+    this.#timer = setTimeout(() => {
+      this.#log('error', `no client connected within ${this.#options.firstClientTimeout / 1000} s`)
+      this.stop(1)
+    }, this.#deadline - Date.now())
   }
 
   #hand(socket: Socket): void {
     this.#handed++
-    clearTimeout(this.#timer)
+    this.#scheduleEnd()
     socket.on('error', () => {})
     this.#send({type: 'client'}, socket)
   }

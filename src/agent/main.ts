@@ -5,7 +5,7 @@ import {Guard} from './guard.ts'
 import {makeLog, type Log} from './log.ts'
 import {tlsClient} from './secure.ts'
 import {readSettings, type AgentSettings} from './settings.ts'
-import {findTarget, sharedNamespaceLookup} from './target/find.ts'
+import {findTarget, isFullId, sharedNamespaceLookup} from './target/find.ts'
 import {agentVersion} from './version.ts'
 import {Worker} from './worker.ts'
 import {workerVariable, type ToGuard, type ToWorker, type WorkerStart} from './worker-link.ts'
@@ -33,6 +33,7 @@ if (cli.type === 'print') {
   const log = makeLog(settings.logFilter, settings.jsonLog, role, (line) => process.stdout.write(`${line}\n`))
   if (inner === undefined) {
     for (const {level, text} of problems) log(level, text)
+    if (cli.options.metrics !== undefined) log('warn', 'metrics are not supported by this agent: no endpoint is opened')
     runGuard(cli.options, settings, log)
   } else runWorker(cli.options, settings, JSON.parse(inner) as WorkerStart, log)
 }
@@ -71,7 +72,7 @@ function locate(options: AgentOptions, settings: AgentSettings, log: Log): Worke
   }
   // The pod's pid 1 is the target, unless the containers share a PID namespace.
   const containerId = settings.ephemeralContainerId
-  const pid = containerId === '' ? undefined : sharedNamespaceLookup().find(containerId)
+  const pid = isFullId(containerId) ? sharedNamespaceLookup().find(containerId) : undefined
   return {targetPid: pid ?? 1, containerId}
 }
 

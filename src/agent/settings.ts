@@ -31,7 +31,6 @@ type Env = Readonly<Record<string, string | undefined>>
 
 /** Variables that upstream knows and this version accepts without acting on them, with what that means for the user. */
 const unsupported: Readonly<Record<string, {active: (value: string) => boolean; consequence: string}>> = {
-  MIRRORD_AGENT_METRICS: {active: () => true, consequence: 'no metrics endpoint is opened'},
   MIRRORD_AGENT_STEAL_TLS_CONFIG: {active: () => true, consequence: 'stolen TLS connections are delivered encrypted'},
   MIRRORD_AGENT_EXCLUDE_FROM_MESH: {active: (v) => v === 'true', consequence: 'the agent port stays inside the mesh'},
   MIRRORD_AGENT_ISTIO_CNI: {active: (v) => v === 'true', consequence: 'mesh rules are not considered'},
@@ -45,6 +44,7 @@ const inert = new Set([
   'MIRRORD_AGENT_HTTP_DETECTION_TIMEOUT',
   'MIRRORD_AGENT_INJECT_HEADERS',
   'MIRRORD_AGENT_IN_SERVICE_MESH',
+  'MIRRORD_AGENT_METRICS',
   'MIRRORD_AGENT_OVERRIDE_CACHE_CONTROL',
   'MIRRORD_AGENT_PASSTHROUGH_MIRRORING',
   'MIRRORD_JAQ_TIME_LIMIT',

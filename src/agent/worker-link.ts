@@ -27,8 +27,8 @@ export type ToGuard =
   | {type: 'ready'}
   /** Rules of this agent may exist in these tables from now on; an empty list: they are gone again. */
   | {type: 'rules'; tables: readonly TableName[]}
-  /** `received` sockets came so far, `open` of them are still connected. */
-  | {type: 'clients'; received: number; open: number}
+  /** `received` sockets came so far, `open` of them are still connected, `served` have sent something and left. */
+  | {type: 'clients'; received: number; open: number; served: number}
 
 /** Exit code of a worker that found the rules of another agent (agent.md 2.12). */
 export const DIRTY_EXIT = 99

@@ -44,6 +44,7 @@ export class Worker {
   /** Text for clients when the rules of another agent are in place. */
   #dirty: string | undefined
   #received = 0
+  #served = 0
   #stopping = false
 
   constructor(options: WorkerOptions) {
@@ -86,6 +87,7 @@ export class Worker {
     }
     const client = new Client(connection, context, () => {
       this.#clients.delete(client)
+      if (client.spoke) this.#served++
       this.#report()
     })
     this.#clients.add(client)
@@ -109,7 +111,7 @@ export class Worker {
   }
 
   #report(): void {
-    this.#options.send({type: 'clients', received: this.#received, open: this.#clients.size})
+    this.#options.send({type: 'clients', received: this.#received, open: this.#clients.size, served: this.#served})
   }
 
   /** The runtime's own list of variables needs its socket; what the process was started with is the same or newer. */

@@ -10,6 +10,11 @@ export interface Lookup {
 /** A full container id as every runtime writes it. A shorter or empty one would match the wrong processes. */
 const FULL_ID = /^[0-9a-f]{64}$/
 
+/** Whether a text is a full container id. */
+export function isFullId(text: string): boolean {
+  return FULL_ID.test(text)
+}
+
 /** State directories of containerd as seen from the agent's container, which mounts the node's /run and /var. */
 export const containerdStateDirs: readonly string[] = [
   '/host/run/containerd',
@@ -79,7 +84,7 @@ export function findTarget(
   containerId: string,
   lookups: readonly Lookup[] = [cgroupLookup(), containerdLookup(), sharedNamespaceLookup()],
 ): {pid: number; by: string} {
-  if (!FULL_ID.test(containerId)) throw new Error(`'${containerId}' is not a full container id (64 hexadecimal digits)`)
+  if (!isFullId(containerId)) throw new Error(`'${containerId}' is not a full container id (64 hexadecimal digits)`)
   for (const lookup of lookups) {
     const pid = lookup.find(containerId)
     if (pid !== undefined) return {pid, by: lookup.name}

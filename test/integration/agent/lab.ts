@@ -8,6 +8,7 @@ import {promisify} from 'node:util'
 const run = promisify(execFile)
 const here = import.meta.dirname
 const repository = join(here, '../../..')
+const bundle = join(repository, 'lib/agent/agent.js')
 
 /** Namespaces and iptables need root; elsewhere these tests are skipped by name. */
 export const isRoot = process.getuid?.() === 0
@@ -112,7 +113,7 @@ export class Lab {
     mkdirSync(state, {recursive: true})
     writeFileSync(join(state, 'init.pid'), String(this.targetPid))
     const port = await freePort()
-    const command = [process.execPath, join(repository, 'lib/agent/agent.js')]
+    const command = [process.execPath, bundle]
     const words = [
       '-l',
       String(port),
@@ -137,6 +138,42 @@ export class Lab {
         ...env,
       },
     )
+    return this.#ready(child, port)
+  }
+
+  /** Starts an agent in the pod's network namespace, in a PID namespace whose first process is its target. */
+  async ephemeralAgent(env: Record<string, string>): Promise<Agent> {
+    const port = await freePort()
+    const command = `"$0" "$1" -l ${port} -t 5 ephemeral; exit $?`
+    const child = this.start(
+      'ip',
+      [
+        ...['netns', 'exec', this.name, 'setpriv', '--regid=4321', '--clear-groups'],
+        ...['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'],
+        ...['sh', '-c', command, process.execPath, bundle],
+      ],
+      {RUST_LOG: 'info', MIRRORD_AGENT_POD_IPS: this.podIp, ...env},
+    )
+    return this.#ready(child, port)
+  }
+
+  /** Starts an agent without a target. */
+  async targetlessAgent(): Promise<Agent> {
+    const port = await freePort()
+    const child = this.start(process.execPath, [bundle, '-l', String(port), '-t', '5', 'targetless'], {
+      RUST_LOG: 'info',
+    })
+    return this.#ready(child, port)
+  }
+
+  /** Runs an agent that cannot work to its end. */
+  async failingAgent(args: readonly string[]): Promise<{status: number | null; output: string}> {
+    const child = this.start(process.execPath, [bundle, ...args], {})
+    const status = await new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
+    return {status, output: outputs.get(child)!.text}
+  }
+
+  async #ready(child: ChildProcess, port: number): Promise<Agent> {
     const exited = new Promise<number | null>((resolve) => child.on('exit', (code) => resolve(code)))
     await line(child, /^agent ready - version 3\.250\.0$/m)
     return {child, port, exited, pid: child.pid!, log: () => outputs.get(child)!.text}

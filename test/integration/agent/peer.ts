@@ -22,8 +22,8 @@ export class Peer {
     }
   }
 
-  static async connect(port: number, version = '1.29.0'): Promise<Peer> {
-    const socket = await dial('127.0.0.1', port)
+  static async connect(port: number, version = '1.29.0', host = '127.0.0.1'): Promise<Peer> {
+    const socket = await dial(host, port)
     const peer = new Peer(socket)
     peer.send({type: 'SwitchProtocolVersion', value: version})
     await peer.next('SwitchProtocolVersionResponse')
