@@ -1,3 +1,4 @@
+import {MirrordError} from '../errors/mirrord-error.ts'
 import type {Cluster} from './cluster.ts'
 import {apiError, isStatus} from './errors.ts'
 import type {Status, WatchEvent} from './objects.ts'
@@ -28,9 +29,11 @@ export async function* watch<T>(
   let from = resourceVersion
   const operation: Operation = {verb: 'watch', ...object}
   for (;;) {
+    let received = false
     try {
       const query = {watch: true, labelSelector, fieldSelector, resourceVersion: from}
       for await (const line of cluster.client.lines({operation, query, signal})) {
+        received = true
         const event = JSON.parse(line) as WatchEvent<T>
         if (event.type === 'ERROR') {
           const status = event.object as Status
@@ -40,8 +43,9 @@ export async function* watch<T>(
       }
     } catch (error) {
       signal.throwIfAborted()
-      // The state to continue from is too old: begin again.
-      if (!isStatus(error, 410)) throw error
+      // The state to continue from is too old, or a load balancer cut a stream that worked: begin again.
+      const cut = received && error instanceof MirrordError && error.report.code === 'CLUSTER_CUT'
+      if (!isStatus(error, 410) && !cut) throw error
     }
     signal.throwIfAborted()
     from = undefined

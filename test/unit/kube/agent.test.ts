@@ -13,6 +13,8 @@ import type {ContainerState, Pod} from '../../../src/kube/objects.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from './fake-api.ts'
 import {forwardsOn} from './fake-forward.ts'
 
+type Write = (text: string, done?: () => void) => boolean
+
 let api: FakeApi
 let cluster: Cluster
 afterEach(async () => {
@@ -195,6 +197,21 @@ describe('connectAgent', () => {
     expect(report.exit).toBe('forbidden')
     expect(report.what).toContain('pods/portforward')
     expect(deletions()).toHaveLength(1)
+  })
+
+  it('goes on watching when a stream is cut', async () => {
+    await world({pods: [added(pod())], deaf: Infinity})
+    let cuts = 0
+    api.server.prependListener('request', (_request, response: {socket: {destroy(): void}; write: Write}) => {
+      const write = response.write.bind(response)
+      response.write = (line: string) => {
+        if (!line.includes('"ADDED"') || ++cuts > 1) return write(line)
+        return write(line, () => response.socket.destroy())
+      }
+    })
+    const watches = () => api.requests.filter((request) => request.includes('/pods?watch')).length
+    expect((await refusal(connect({timeoutMs: 300}))).code).toBe('AGENT_TIMEOUT')
+    expect(watches()).toBe(2)
   })
 
   it('passes on what the handshake says, and keeps trying while it only loses its channel', async () => {
