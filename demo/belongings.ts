@@ -1,4 +1,4 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync} from 'node:fs'
 import {processes} from '../test/e2e/support/processes.ts'
 import {until} from '../test/e2e/support/until.ts'
 
@@ -14,8 +14,6 @@ function startOf(pid: number): string | undefined {
 
 /** What this process has started directly and indirectly, so that its end can be checked. */
 export class Belongings {
-  readonly #networks = new Set(readdirSync('/sys/class/net'))
-  readonly #mounts = new Set(readMounts())
   readonly #seen = new Map<number, {start: string; command: string}>()
 
   /** Takes note of the descendants of this process: once their parents are gone they cannot be told from others. */
@@ -32,20 +30,20 @@ export class Belongings {
     }
   }
 
-  /** What is still there after a moment for the last ones to end. */
-  async left(): Promise<string[]> {
+  /** What is still there after a moment for the last ones to end: processes, the cluster's link, folders, mounts. */
+  async left(where: {link: string; folders: readonly string[]}): Promise<string[]> {
     const alive = () =>
       [...this.#seen]
         .filter(([pid, {start}]) => startOf(pid) === start && !isZombie(pid))
         .map(([pid, {command}]) => `process ${pid} ${command}`)
     await until('the end of every process', () => alive().length === 0, {timeout: 5000}).catch(() => undefined)
+    const {link, folders} = where
     return [
       ...alive(),
-      ...readdirSync('/sys/class/net')
-        .filter((name) => !this.#networks.has(name))
-        .map((name) => `network interface ${name}`),
+      ...(existsSync(`/sys/class/net/${link}`) ? [`network interface ${link}`] : []),
+      ...folders.filter((folder) => existsSync(folder)).map((folder) => `folder ${folder}`),
       ...readMounts()
-        .filter((mount) => !this.#mounts.has(mount))
+        .filter((mount) => folders.some((folder) => mount.startsWith(folder)))
         .map((mount) => `mount ${mount}`),
     ]
   }

@@ -45,8 +45,9 @@ try {
   belongings.look()
   await sandbox?.stop()
   job?.dispose()
-  left.push(...(await belongings.left()))
-  if (left.length === 0) shown('no process, network or mount is left')
+  const folders = [sandbox?.stateDir, job?.folder].filter((folder) => folder !== undefined)
+  left.push(...(await belongings.left({link: sandbox?.addresses.link ?? 'none', folders})))
+  if (left.length === 0) shown('no process, network, mount or folder is left')
   else ok = false
   for (const item of left) failed(`left behind: ${item}`)
 } catch (error) {

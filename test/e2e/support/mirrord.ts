@@ -131,7 +131,10 @@ export class Job {
     )
   }
 
-  /** Everything but the program's log files below the job's folders. */
+  /**
+   * What mirrord left: everything below RUNNER_TEMP, and what bears its name elsewhere, except the logs of the programs. What
+   * the programs themselves wrote is theirs.
+   */
   files(): string[] {
     const found: string[] = []
     const walk = (folder: string) => {
@@ -142,7 +145,9 @@ export class Job {
       }
     }
     for (const name of ['home', 'run', 'tmp']) walk(path.join(this.folder, name))
-    return found.filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log)$/.test(file))
+    return found
+      .filter((file) => file.startsWith('run/') || file.includes('mirrord'))
+      .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log)$/.test(file))
   }
 
   /** The folders that `ci start` made for its programs' output, oldest first. */
