@@ -1,12 +1,5 @@
-export {
-  connectAgent,
-  createAgentJob,
-  deleteAgentJob,
-  waitForAgentGone,
-  type AgentJob,
-  type ConnectedAgent,
-  type ConnectOptions,
-} from './agent.ts'
+export {connectAgent, type ConnectedAgent, type ConnectOptions} from './connect-agent.ts'
+export {createAgentJob, deleteAgentJob, waitForAgentGone, type AgentJob} from './job-lifecycle.ts'
 export {
   agentContainer,
   agentJobObject,
