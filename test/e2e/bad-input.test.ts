@@ -188,7 +188,7 @@ const rows: Row[] = [
   {
     what: 'an agent image that cannot be pulled',
     exit: 'agentImage',
-    code: 'AGENT_IMAGE',
+    code: 'AGENT_IMAGE_PULL',
     says: ['localhost/no-such-image:1'],
     env: () => ({MIRRORD_AGENT_IMAGE: 'localhost/no-such-image:1'}),
   },
@@ -202,7 +202,7 @@ const rows: Row[] = [
   {
     what: 'an operator that is asked for and not there',
     exit: 'operator',
-    code: 'OPERATOR_MISSING',
+    code: 'OPERATOR_NOT_FOUND',
     args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "operator": true}')],
   },
 ]
