@@ -1,6 +1,6 @@
 import {Errors} from '@oclif/core'
 import {exitCodes} from '../errors/exit-codes.ts'
-import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
+import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import type {Color} from '../util/color.ts'
 
 /** The one error class that oclif lets through a hook, carrying our report (spec oclif.md 5.1). */
@@ -18,8 +18,8 @@ export class ReportedError extends Errors.CLIError {
 /** The report of anything that a command or hook threw; undefined for oclif's own usage errors and exits. */
 export function reportOf(error: unknown): ErrorReport | undefined {
   if (error instanceof ReportedError) return error.report
-  if (error instanceof MirrordError) return error.report
-  return undefined
+  // oclif marks what it throws with the exit code; everything else is ours, or a defect.
+  return error instanceof Error && 'oclif' in error ? undefined : toReport(error)
 }
 
 /** A report as text for stderr: what, why, what next, the code, then the supporting lines. */

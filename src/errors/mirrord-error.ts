@@ -39,7 +39,7 @@ export function toReport(error: unknown): ErrorReport {
     code: 'UNEXPECTED',
     exit: 'unexpected',
     what: `An unexpected failure: ${message}`,
-    next: ['Run the command again with MIRRORD_DEBUG=1 and report the stack trace.'],
+    next: ['This is a defect of mirrord: report it with the stack trace below.'],
     detail: error instanceof Error ? error.stack : undefined,
   }
 }

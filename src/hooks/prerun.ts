@@ -1,6 +1,5 @@
-import {Parser, type Hook} from '@oclif/core'
-import type {MirrordCommand} from '../cli/command.ts';
-import { requirements} from '../cli/command.ts'
+import {Errors, Parser, type Hook} from '@oclif/core'
+import {requirements, type MirrordCommand} from '../cli/command.ts'
 import {ReportedError} from '../cli/report.ts'
 import {checks, type CheckState} from './checks.ts'
 import {provideContext} from './context.ts'
@@ -15,14 +14,14 @@ const hook: Hook<'prerun'> = async function ({Command, argv}) {
   // Commands of oclif's own plugins (help, update) are not ours to gate.
   if (Command.pluginType !== undefined && Command.pluginType !== 'core') return
   if (command.requires?.length === 0) return
-  const {flags, raw} = await Parser.parse(argv, {
-    flags: command.flags,
-    args: command.args,
-    strict: command.strict,
-    '--': true,
-    context: undefined,
-  })
   try {
+    const {flags, raw} = await Parser.parse(argv, {
+      flags: command.flags,
+      args: command.args,
+      strict: command.strict,
+      '--': true,
+      context: undefined,
+    })
     const {resolveConfig} = await import('../config/index.ts')
     const words = raw.filter((token) => token.type === 'arg').map((token) => token.input)
     const resolved = await resolveConfig({
@@ -40,7 +39,7 @@ const hook: Hook<'prerun'> = async function ({Command, argv}) {
       state.cluster?.client.close()
     }
   } catch (error) {
-    throw new ReportedError(error)
+    throw error instanceof Errors.CLIError ? error : new ReportedError(error)
   }
 }
 

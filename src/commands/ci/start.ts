@@ -92,6 +92,8 @@ From the first word that is not a flag of this command, everything belongs to th
 
   async run(): Promise<void> {
     const {flags, words, resolved} = commandContext()
+    const observer = startObserver()
+    for (const warning of resolved!.warnings) observer.warning(warning)
     const outcome = await startSession(
       {
         config: resolved!.config,
@@ -104,7 +106,7 @@ From the first word that is not a flag of this command, everything belongs to th
         wait: flags.wait !== false,
         readyTimeoutMs: Number(flags['ready-timeout']) * 1000,
       },
-      startObserver(),
+      observer,
       processSignals,
     )
     if (outcome.type === 'ready') this.log(formatReady(outcome.summary))

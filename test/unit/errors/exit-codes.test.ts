@@ -1,0 +1,41 @@
+import {describe, expect, it} from 'vitest'
+import {exitCodes} from '../../../src/errors/exit-codes.ts'
+import {MirrordError, toReport} from '../../../src/errors/mirrord-error.ts'
+
+const rows = Object.entries(exitCodes)
+
+describe('the exit codes', () => {
+  it('are unique', () => {
+    expect(new Set(rows.map(([, {code}]) => code)).size).toBe(rows.length)
+  })
+
+  it.each(rows)('%s is in a class of its own kind and says what it means', (_name, {code, meaning}) => {
+    expect([0, 1, 2, ...Array.from({length: 70}, (_, index) => 30 + index)]).toContain(code)
+    expect(meaning).toMatch(/^[A-Z].*\.$/)
+  })
+})
+
+describe('MirrordError', () => {
+  const report = {code: 'X', exit: 'targetNotReady', what: 'It failed.', next: ['Wait.']} as const
+
+  it('has the exit code of its report and reads as a sentence', () => {
+    const error = new MirrordError({...report, why: 'Because.'})
+    expect([error.exitCode, error.message]).toEqual([44, 'It failed. Because.'])
+    expect(new MirrordError(report).message).toBe('It failed.')
+  })
+
+  it('survives the way to another process', () => {
+    const sent = toReport(new MirrordError({...report, detail: 'a\nb'}))
+    expect(new MirrordError(JSON.parse(JSON.stringify(sent)) as typeof sent).report).toEqual(sent)
+  })
+})
+
+describe('toReport', () => {
+  it('makes an unexpected failure of anything else, with its stack', () => {
+    const report = toReport(new TypeError('x is undefined'))
+    expect(report).toMatchObject({code: 'UNEXPECTED', exit: 'unexpected'})
+    expect(report.what).toContain('x is undefined')
+    expect(report.detail).toContain('exit-codes.test.ts')
+    expect(toReport(undefined)).toMatchObject({code: 'UNEXPECTED'})
+  })
+})
