@@ -1,11 +1,12 @@
 import {closeSync} from 'node:fs'
+import path from 'node:path'
 import {formatTarget} from '../config/index.ts'
 import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {composeEnvironment} from '../proxy/environment.ts'
 import {probeTrap, startTrap, type Listener, type ProgramExit, type Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
-import {deferred, within} from '../util/time.ts'
+import {deferred, delay, within} from '../util/time.ts'
 import {cleanTarget, endAgent, startAgent, type AgentLink, type AgentRequest} from './agent-link.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
@@ -25,13 +26,19 @@ import {watchPorts} from './ports.ts'
 import {openOutput} from './program.ts'
 import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
 import type {SessionSpec} from './spec.ts'
-import {SessionDirectory, type SessionRecord} from './state.ts'
+import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
 
 /** A program that never listens counts as ready when it has lived this long (ruling R8). */
 const ALIVE_MS = 1000
 /** The agent's pod must be gone within this time after its Job was deleted. */
 const AGENT_GONE_MS = 20_000
+/** An agent that does not answer a question for this long is lost. */
+const AGENT_ANSWER_MS = 1500
+/** A step of the start that was overtaken by the end has this long to finish or undo itself. */
+const OVERTAKEN_MS = 10_000
+/** Starting and ending the short agent that removes the rules of a lost one. */
+const CLEAN_MS = 60_000
 const DEFAULT_GRACE_MS = 10_000
 
 /** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
@@ -55,10 +62,15 @@ export class Session {
   #record: SessionRecord
   #trap?: Trap
   #dataPlane?: DataPlane
+  #agent?: AgentLink
   #exit?: ProgramExit
+  #requested?: End
+  #failure?: ErrorReport
+  #answer?: Promise<boolean>
+  #started = false
   #lost = false
   #graceMs = DEFAULT_GRACE_MS
-  #hurry = new AbortController()
+  readonly #hurry = new AbortController()
 
   constructor(spec: SessionSpec, emit: (event: LaunchEvent) => void, log: Log) {
     this.#spec = spec
@@ -82,8 +94,36 @@ export class Session {
 
   /** Runs the session; resolves when it has ended and nothing of it is left. */
   async run(): Promise<void> {
-    this.#directory.write(this.#record)
-    const control = await serveControl(this.#directory.socket, {
+    let control: {close(): Promise<void>} | undefined
+    let end: End
+    let start: Promise<void> | undefined
+    try {
+      this.#directory.write(this.#record)
+      control = await this.#serveControl()
+      start = this.#start()
+      await Promise.race([start, this.#ending.promise])
+      end = await this.#ending.promise
+    } catch (error) {
+      end = this.#requested ?? {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
+    }
+    const failure = await this.#end(end, start)
+    // A program in the foreground may be over before this process has noticed that it had started.
+    const started = this.#started || (this.#spec.foreground && this.#exit !== undefined)
+    if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
+    else if (this.#spec.foreground) this.#emitExit(failure)
+    // A failure during the run stays on record for `ci stop`; everything else leaves nothing.
+    if (!started || !failure || this.#spec.foreground) this.#removeState()
+    this.#ended.resolve(failure)
+    await control?.close()
+  }
+
+  #removeState(): void {
+    this.#directory.remove()
+    new SessionStore(path.dirname(path.dirname(this.#spec.directory)), this.#spec.job).prune()
+  }
+
+  #serveControl(): Promise<{close(): Promise<void>}> {
+    return serveControl(this.#directory.socket, {
       status: () => this.#record,
       stop: (graceMs) => this.stop(graceMs),
       hurry: (graceMs) => {
@@ -91,31 +131,17 @@ export class Session {
         this.#hurry.abort()
       },
     })
-    let end: End
-    let started: boolean
-    try {
-      await Promise.race([this.#start(), this.#ending.promise.then((early) => Promise.reject(new Aborted(early)))])
-      started = true
-      end = await this.#ending.promise
-    } catch (error) {
-      end = error instanceof Aborted ? error.end : {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
-      // A program in the foreground may be over before this process has noticed that it had started.
-      started = this.#spec.foreground && this.#exit !== undefined
-    }
-    await this.#end(end)
-    const {failure} = end
-    if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
-    else if (this.#spec.foreground) this.#emitExit(failure)
-    // A failure during the run stays on record for `ci stop`; everything else leaves nothing.
-    if (!started || !failure || this.#spec.foreground) this.#directory.remove()
-    this.#ended.resolve(failure)
-    await control.close()
   }
 
   /** Ends the session; resolves when it has ended, with what had failed during the run. */
   stop(graceMs: number): Promise<ErrorReport | undefined> {
     this.#requestEnd({graceMs})
     return this.#ended.promise
+  }
+
+  /** Ends the session because of something that nobody asked for; it is kept for `ci stop`. */
+  fail(failure: ErrorReport, graceMs: number): void {
+    this.#requestEnd({failure, graceMs})
   }
 
   /** Foreground: passes a signal on to the program's tree. */
@@ -125,6 +151,7 @@ export class Session {
   }
 
   #requestEnd(end: End): void {
+    this.#requested ??= end
     this.#abort.abort(new Error('the session is being stopped'))
     this.#ending.resolve(end)
   }
@@ -132,6 +159,7 @@ export class Session {
   async #start(): Promise<void> {
     const {config, program, intercept} = this.#spec
     if (intercept) await this.#checkMachine()
+    else this.#warn('no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced')
     const cluster = await loadCluster(config, this.#spec.environment)
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
     const target = await this.#phase('target', () => this.#findTarget(cluster))
@@ -140,21 +168,27 @@ export class Session {
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
+    // Asked when the end begins, judged after the program is gone: only a stop whose agent is dead takes longer.
+    this.#teardown.add('agent check', 2 * AGENT_ANSWER_MS, () => this.#judgeAnswer())
     const {environment, overlays} = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
     const listening = deferred<void>()
     await this.#phase('program', () => this.#startProgram(dataPlane, environment, overlays, listening.resolve))
     const tellReady = () => {
+      if (this.#abort.signal.aborted) return
       this.#update({state: 'ready'})
       this.#emit({type: 'ready', summary: this.#summary(target)})
       this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
     }
     if (this.#spec.foreground) {
       this.#update({state: 'ready'})
+      this.#started = true
       // The launcher stays attached and ends with the program's own status, whether it ever listens or not.
       void listening.promise.then(tellReady)
       return
     }
     if (this.#spec.wait) await this.#phase('ready', () => this.#waitUntilReady(listening.promise))
+    this.#abort.signal.throwIfAborted()
+    this.#started = true
     tellReady()
   }
 
@@ -165,9 +199,9 @@ export class Session {
   }
 
   async #findTarget(cluster: Cluster): Promise<{value?: ResolvedTarget; text: string}> {
-    const {path, namespace} = this.#spec.config.target
-    if (!path || path.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
-    const value = await resolveTarget(cluster, path, namespace, {signal: this.#abort.signal})
+    const {path: target, namespace} = this.#spec.config.target
+    if (!target || target.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
+    const value = await resolveTarget(cluster, target, namespace, {signal: this.#abort.signal})
     const others = value.containers.filter((name) => name !== value.container)
     if (value.containerGuessed)
       this.#warn(`container "${value.container}" was chosen; the pod also has ${others.join(', ')}`)
@@ -185,12 +219,16 @@ export class Session {
       signal: this.#abort.signal,
     }
     const agent = await startAgent(cluster, request, this.#log)
+    this.#agent = agent
     const {connection, job} = agent
+    this.#teardown.add('rules of a lost agent', CLEAN_MS, async () => {
+      if (this.#lost && target)
+        await cleanTarget(cluster, {...request, signal: AbortSignal.timeout(CLEAN_MS)}, this.#log)
+    })
     this.#teardown.add('agent', AGENT_GONE_MS + 10_000, async () => {
       connection.close()
       if (!(await endAgent(cluster, job, AGENT_GONE_MS)))
         this.#log(`end: the agent's pod is still there after ${AGENT_GONE_MS} ms`)
-      if (this.#lost && target) await cleanTarget(cluster, {...request, signal: AbortSignal.timeout(60_000)}, this.#log)
     })
     connection.handlers.log = ({message, level}) => this.#log(`agent says (${level.type}): ${message}`)
     connection.handlers.end = (reason) => {
@@ -311,25 +349,59 @@ export class Session {
   async #waitUntilReady(listening: Promise<void>): Promise<{value: void; text: string}> {
     const {program, readyTimeoutMs, outputDirectory, config} = this.#spec
     if (config.feature.network.incoming.mode !== 'steal') {
-      await new Promise((resolve) => setTimeout(resolve, ALIVE_MS))
+      await delay(ALIVE_MS, this.#abort.signal)
       return {value: undefined, text: `Program ${program.name} is alive`}
     }
     const ready = await within(
       readyTimeoutMs,
-      listening.then(() => true),
+      Promise.race([listening, this.#ending.promise]).then(() => true),
     )
     if (!ready) throw new MirrordError(notReadyInTime(program.name, readyTimeoutMs / 1000, outputDirectory))
     return {value: undefined, text: `Program ${program.name} listens`}
   }
 
-  async #end({failure, graceMs, atOnce}: End): Promise<void> {
+  /** Undoes everything; the result is what had failed. */
+  async #end({failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
+    this.#failure = failure
+    if (this.#started && !failure && !this.#exit) this.#answer = this.#askAgent()
     this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
     this.#abort.abort(new Error('the session is ending'))
     this.#update({state: 'stopping'})
     if (atOnce) this.#trap?.killTree()
+    // What a step of the start is still making must exist before it can be undone.
+    if (start)
+      await within(
+        OVERTAKEN_MS,
+        start.catch(() => {}),
+      )
     await this.#teardown.run()
-    this.#update({state: 'ended', failure})
+    this.#update({state: 'ended', failure: this.#failure})
+    return this.#failure
+  }
+
+  /**
+   * Whether the agent still works, by one question: word of a dead one takes a second to arrive, and a stop in that second
+   * must not call a run good that was not.
+   */
+  async #askAgent(): Promise<boolean> {
+    const {connection} = this.#agent!
+    const answered = await within(
+      AGENT_ANSWER_MS,
+      connection.getEnv({filter: ['*']}).then(
+        () => true,
+        () => false,
+      ),
+    )
+    // A paused connection delivers no answer, and it is paused because the agent has just sent more than was taken.
+    return answered ?? connection.connection.paused
+  }
+
+  async #judgeAnswer(): Promise<void> {
+    if (!this.#answer || (await this.#answer)) return
+    this.#lost = true
+    this.#failure = agentLost('It did not answer any more when the session was stopped.')
+    this.#log(`end: ${this.#failure.code}`)
   }
 
   async #endTree(trap: Trap): Promise<void> {
@@ -361,6 +433,7 @@ export class Session {
   async #phase<T>(phase: Phase, run: () => Promise<{value?: T; text: string}>): Promise<T> {
     const started = performance.now()
     const {value, text} = await run()
+    this.#abort.signal.throwIfAborted()
     const ms = Math.round(performance.now() - started)
     this.#log(`${phase}: ${text} (${ms} ms)`)
     this.#emit({type: 'phase', phase, text, ms})
@@ -374,17 +447,12 @@ export class Session {
 
   #update(change: Partial<SessionRecord>): void {
     this.#record = {...this.#record, ...change}
-    this.#directory.write(this.#record)
-  }
-}
-
-/** The start was overtaken by the session's end. */
-class Aborted extends Error {
-  readonly end: End
-
-  constructor(end: End) {
-    super('the start was overtaken by the end')
-    this.end = end
+    try {
+      this.#directory.write(this.#record)
+    } catch (error) {
+      // A full disk must not keep the session from undoing what it did.
+      this.#log(`state: ${(error as Error).message}`)
+    }
   }
 }
 
