@@ -159,7 +159,10 @@ export class Session {
   async #start(): Promise<void> {
     const {config, program, intercept} = this.#spec
     if (intercept) await this.#checkMachine()
-    else this.#warn('no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced')
+    else
+      this.#warn(
+        'no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced',
+      )
     const cluster = await loadCluster(config, this.#spec.environment)
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
     const target = await this.#phase('target', () => this.#findTarget(cluster))
