@@ -61,19 +61,19 @@ export function freshConnections(
   return inTurns(urls, ms, sample, (index) => get(urls[index]!, false))
 }
 
-/** Requests a second over this many kept connections. */
+/** Requests a second over this many kept connections, counted from when all of them are up. */
 export async function throughput(url: string, connections: number, ms: number): Promise<number> {
   const agent = new http.Agent({keepAlive: true, maxSockets: connections})
+  const each = (send: () => Promise<unknown>) => Promise.all(Array.from({length: connections}, send))
+  await each(() => get(url, agent))
   let count = 0
   const end = performance.now() + ms
-  await Promise.all(
-    Array.from({length: connections}, async () => {
-      while (performance.now() < end) {
-        await get(url, agent)
-        count++
-      }
-    }),
-  )
+  await each(async () => {
+    while (performance.now() < end) {
+      await get(url, agent)
+      count++
+    }
+  })
   agent.destroy()
   return count / (ms / 1000)
 }
