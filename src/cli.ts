@@ -1,4 +1,6 @@
-import {Config, flush, handle, run as runCommand, settings} from '@oclif/core'
+import {readFileSync} from 'node:fs'
+import path from 'node:path'
+import {Config, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
 import {normalizeArguments} from './cli/arguments.ts'
 import {formatReport, reportOf} from './cli/report.ts'
 import {exitCodes} from './errors/exit-codes.ts'
@@ -11,12 +13,24 @@ export async function run(argv: readonly string[], options: {root: string; devel
   // The updater's background process would outlive the CI step (spec oclif.md 3.6).
   process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
   try {
-    const config = await Config.load({root: options.root})
+    const config = await Config.load({root: options.root, pjson: packageFor(argv, options.root)})
     await runCommand(prepare(argv, config), config)
     await flush()
   } catch (error) {
     await fail(error)
   }
+}
+
+/** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
+const pluginWords = [undefined, 'help', 'update', '--help', '-h']
+
+/**
+ * package.json as oclif reads it, without the plugins where the command line cannot need them: loading them takes longer
+ * than everything else of a start (ruling R12).
+ */
+function packageFor(argv: readonly string[], root: string): Interfaces.PJSON {
+  const pjson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Interfaces.PJSON
+  return pluginWords.includes(argv[0]) ? pjson : {...pjson, oclif: {...pjson.oclif, plugins: []}}
 }
 
 /** Inserts the separator before the user's program for the commands that run one. */
