@@ -2,20 +2,15 @@ import {randomBytes} from 'node:crypto'
 import {chmodSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {stringify} from 'yaml'
-
 import {admission} from './admission.ts'
 import {Access} from './api/auth.ts'
 import type {Denial, TokenUser} from './api/auth.ts'
 import {createAuthority} from './api/certs.ts'
-import type {Authority} from './api/certs.ts'
-import {VERSION} from './api/discovery.ts'
 import {R} from './api/resources.ts'
 import {serviceAccountToken} from './api/reviews.ts'
 import {ApiServer} from './api/server.ts'
 import type {Fault} from './api/server.ts'
 import {Store} from './api/store.ts'
-import type {Endpoints, Obj, Service} from './api/types.ts'
 import type {Controller, ControllerContext} from './controllers/controller.ts'
 import {deployments} from './controllers/deployment.ts'
 import {endpoints} from './controllers/endpoints.ts'
@@ -30,7 +25,9 @@ import {Kubelet} from './kubelet/kubelet.ts'
 import {Machine} from './kubelet/machine.ts'
 import {ClusterDns} from './net/dns.ts'
 import {ServiceProxy} from './net/services.ts'
+import {certificateUser, kubeconfigText} from './kubeconfig.ts'
 import type {Addresses} from './net/slots.ts'
+import {seed} from './seed.ts'
 import {createStateDir, reapStateDirs} from './state.ts'
 
 export interface SandboxOptions {
@@ -102,107 +99,6 @@ export async function missingRequirements(): Promise<string[]> {
 /** Thrown when this machine cannot run a sandbox; the product's exit code for that is 81. */
 export class NotPossible extends Error {
   readonly exitCode = 81
-}
-
-const blank = {uid: '', resourceVersion: '', creationTimestamp: ''}
-
-function seed(store: Store, a: Addresses, nodeName: string, port: number): void {
-  for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
-    const labels = {'kubernetes.io/metadata.name': name}
-    store.create<Obj>(R.namespaces, {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: {name, labels, ...blank},
-      spec: {finalizers: ['kubernetes']},
-      status: {phase: 'Active'},
-    })
-    store.create<Obj>(R.serviceaccounts, {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: {name: 'default', namespace: name, ...blank},
-    })
-  }
-  const conditions = ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((type) => ({
-    type,
-    status: type === 'Ready' ? 'True' : 'False',
-    reason: type === 'Ready' ? 'KubeletReady' : `KubeletHasNo${type}`,
-    message: type === 'Ready' ? 'kubelet is posting ready status' : `kubelet has no ${type}`,
-    lastHeartbeatTime: new Date().toISOString(),
-    lastTransitionTime: new Date().toISOString(),
-  }))
-  const size = {cpu: '8', memory: '16Gi', pods: '240', 'ephemeral-storage': '50Gi'}
-  store.create<Obj>(R.nodes, {
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: {
-      name: nodeName,
-      labels: {
-        'kubernetes.io/hostname': nodeName,
-        'kubernetes.io/os': 'linux',
-        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
-      },
-      ...blank,
-    },
-    spec: {podCIDR: a.pods, podCIDRs: [a.pods]},
-    status: {
-      capacity: size,
-      allocatable: size,
-      conditions,
-      addresses: [
-        {type: 'InternalIP', address: a.node},
-        {type: 'Hostname', address: nodeName},
-      ],
-      nodeInfo: {
-        kubeletVersion: VERSION.gitVersion,
-        kubeProxyVersion: '',
-        containerRuntimeVersion: 'containerd://1.7.0',
-        osImage: 'mirrord sandbox',
-        kernelVersion: '',
-        operatingSystem: 'linux',
-        architecture: process.arch === 'x64' ? 'amd64' : process.arch,
-        machineID: '',
-        systemUUID: '',
-        bootID: '',
-      },
-    },
-  })
-  const labels = {component: 'apiserver', provider: 'kubernetes'}
-  store.create<Service>(R.services, {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: {name: 'kubernetes', namespace: 'default', labels, ...blank},
-    spec: {
-      type: 'ClusterIP',
-      clusterIP: a.service(1),
-      clusterIPs: [a.service(1)],
-      ports: [{name: 'https', port: 443, protocol: 'TCP', targetPort: port}],
-    },
-  })
-  store.create<Endpoints>(R.endpoints, {
-    apiVersion: 'v1',
-    kind: 'Endpoints',
-    metadata: {name: 'kubernetes', namespace: 'default', ...blank},
-    subsets: [{addresses: [{ip: a.host}], ports: [{name: 'https', port, protocol: 'TCP'}]}],
-  })
-}
-
-function kubeconfigText(server: string, ca: string, name: string, user: object): string {
-  const b64 = Buffer.from(ca).toString('base64')
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'mirrord-sandbox',
-    clusters: [{name: 'mirrord-sandbox', cluster: {server, 'certificate-authority-data': b64}}],
-    users: [{name, user}],
-    contexts: [{name: 'mirrord-sandbox', context: {cluster: 'mirrord-sandbox', user: name, namespace: 'default'}}],
-  })
-}
-
-const base64 = (text: string) => Buffer.from(text).toString('base64')
-
-async function certificateUser(authority: Authority, name: string, groups: string[], notAfter?: Date): Promise<object> {
-  const pair = await authority.client(name, groups, notAfter)
-  return {'client-certificate-data': base64(pair.cert), 'client-key-data': base64(pair.key)}
 }
 
 /**

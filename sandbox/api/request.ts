@@ -2,7 +2,8 @@ import type {IncomingMessage} from 'node:http'
 
 import {parse as parseYaml} from 'yaml'
 
-import {ApiError, badRequest, noSuchPath} from './status.ts'
+import {PROTOBUF, decodeProtobuf} from './protobuf.ts'
+import {ApiError, badRequest, noSuchPath, unsupportedMediaType} from './status.ts'
 import {findResource} from './resources.ts'
 import type {Resource} from './resources.ts'
 
@@ -53,7 +54,10 @@ export function parseTarget(group: string, rest: string[]): Target {
 export const contentType = (request: IncomingMessage): string =>
   (request.headers['content-type'] ?? 'application/json').split(';')[0]!.trim().toLowerCase()
 
-/** Reads a JSON or YAML body. An empty one is undefined. Throws 400 and 413. */
+/** Media types of an object in a body. */
+export const BODIES = ['application/json', 'application/yaml', PROTOBUF]
+
+/** Reads a JSON, YAML or protobuf body. An empty one is undefined. Throws 400, 413 and 415. */
 export async function readBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = []
   let size = 0
@@ -65,7 +69,13 @@ export async function readBody(request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk)
   }
   if (!size) return undefined
-  const text = Buffer.concat(chunks).toString()
+  const body = Buffer.concat(chunks)
+  if (contentType(request) === PROTOBUF) {
+    const object = decodeProtobuf(body)
+    if (!object) throw unsupportedMediaType(BODIES)
+    return object
+  }
+  const text = body.toString()
   try {
     return contentType(request).endsWith('yaml') ? parseYaml(text) : JSON.parse(text)
   } catch (error) {

@@ -8,7 +8,7 @@ import type {Access, User} from './auth.ts'
 import type {KeyPair} from './certs.ts'
 import {staticAnswer} from './discovery.ts'
 import {list, present, shapeOf, watch, filterOf} from './reads.ts'
-import {contentType, parsePath, parseTarget, readBody} from './request.ts'
+import {BODIES, contentType, parsePath, parseTarget, readBody} from './request.ts'
 import type {Target} from './request.ts'
 import {reviews} from './resources.ts'
 import {answerReview, createToken} from './reviews.ts'
@@ -51,6 +51,8 @@ export class ApiServer {
   private readonly servers: Server[] = []
   private readonly options: ApiServerOptions
   private faults: Fault[] = []
+  /** Connections that were taken over: the server no longer knows them. */
+  private readonly upgraded = new Set<Duplex>()
 
   constructor(options: ApiServerOptions) {
     this.options = options
@@ -81,6 +83,7 @@ export class ApiServer {
 
   /** Ends every connection and stops listening. */
   async close(): Promise<void> {
+    for (const socket of this.upgraded) socket.destroy()
     await Promise.all(
       this.servers.map(async (server) => {
         const closed = new Promise((resolve) => server.close(resolve))
@@ -105,6 +108,8 @@ export class ApiServer {
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy())
+    this.upgraded.add(socket)
+    socket.on('close', () => this.upgraded.delete(socket))
     try {
       const url = new URL(request.url ?? '/', 'https://sandbox')
       if (this.injected(request, url)) return void socket.destroy()
@@ -251,8 +256,7 @@ export class ApiServer {
   }
 
   private async json(request: IncomingMessage): Promise<unknown> {
-    const type = contentType(request)
-    if (!/^application\/(json|yaml)$/.test(type)) throw unsupportedMediaType(['application/json', 'application/yaml'])
+    if (!BODIES.includes(contentType(request))) throw unsupportedMediaType(BODIES)
     return readBody(request)
   }
 }

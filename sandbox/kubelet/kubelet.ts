@@ -11,7 +11,7 @@ import type {Target} from '../api/request.ts'
 import {Dialer} from './dialer.ts'
 import type {LogLine} from './logs.ts'
 import {PodWorker} from './pod.ts'
-import type {PodContainer, PodContext} from './pod.ts'
+import type {PodContainer, PodContext} from './runner.ts'
 import {forward} from './portforward.ts'
 
 export interface KubeletOptions extends Omit<PodContext, 'allocate' | 'free' | 'account'> {

@@ -111,7 +111,7 @@ export class Machine {
     ]
     const child = spawn('nsenter', [...joined, '--', ...command], options)
     this.children.add(child)
-    child.on('close', () => this.children.delete(child))
+    child.on('exit', () => this.children.delete(child))
     child.on('error', () => this.children.delete(child))
     return child
   }
@@ -152,7 +152,7 @@ export class Machine {
     const ended = this.ended
     this.init.stdin!.end()
     await ended
-    await Promise.all([...this.children].map((child) => new Promise((resolve) => child.once('close', resolve))))
+    await Promise.all([...this.children].map((child) => new Promise((resolve) => child.once('exit', resolve))))
     await release(this.addresses)
   }
 }

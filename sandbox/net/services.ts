@@ -29,6 +29,7 @@ export function serviceRules(
   services: Service[],
   find: (service: Service) => Endpoints | undefined,
   node: string,
+  range: string,
 ): string {
   const rules: Rules = {nat: [], chains: [], filter: []}
   const hairpins = new Set<string>()
@@ -82,6 +83,9 @@ export function serviceRules(
     '-A FORWARD -j SERVICES',
     '-A OUTPUT -j SERVICES',
     ...rules.filter,
+    // An address that no rule answers (yet) swallows packets, as in a real cluster: who calls a service in the moment of
+    // its creation connects at the next try instead of failing.
+    `-A SERVICES -d ${range} -j DROP`,
     'COMMIT',
     '',
   ].join('\n')
@@ -132,6 +136,7 @@ export class ServiceProxy {
         ],
       }),
       this.machine.addresses.node,
+      this.machine.addresses.services,
     )
     for (const tool of wanted ? [wanted] : TOOLS) {
       try {
@@ -161,7 +166,12 @@ export class ServiceProxy {
       this.again = false
       const find = (service: Service) =>
         this.store.find<Endpoints>(R.endpoints, service.metadata.namespace, service.metadata.name)
-      const rules = serviceRules(this.store.list<Service>(R.services), find, this.machine.addresses.node)
+      const rules = serviceRules(
+        this.store.list<Service>(R.services),
+        find,
+        this.machine.addresses.node,
+        this.machine.addresses.services,
+      )
       if (rules === this.applied) continue
       try {
         await this.machine.inNetwork([this.tool], rules)

@@ -87,8 +87,6 @@ export const nodeLines = (a: Addresses): string[] => [
   'link set br0 up',
   `route add ${a.pods} dev br0 src ${a.node}`,
   `route add default via ${a.host}`,
-  // A service address that no rule answers is refused at once instead of going round in circles.
-  `route add unreachable ${a.services}`,
 ]
 
 /** `ip -batch` lines for inside a pod. /32 and a gateway: every packet passes the node, so service rules see both ways. */
