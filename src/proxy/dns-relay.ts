@@ -84,7 +84,12 @@ export class DnsRelay {
     clearInterval(this.#sweeper)
     this.#udp.close()
     if (this.#tcp.listening) this.#tcp.close()
-    for (const upstream of this.#upstream.values()) void upstream.then((remote) => remote?.close())
+    this.#pending.clear() // a late answer must not meet the closed socket
+    for (const upstream of this.#upstream.values())
+      upstream.then(
+        (remote) => remote?.close(),
+        () => {}, // the agent was gone before it answered
+      )
   }
 
   #ask(packet: Buffer, source: Endpoint): void {

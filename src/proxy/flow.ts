@@ -5,45 +5,64 @@ export interface FlowTarget {
   resume(): void
 }
 
-/** Bytes that one local socket may have unwritten before reading from the agent stops for all. */
-const SLOW_BYTES = 8 * 1024 * 1024
-/** A local socket that takes nothing for this long while it blocks all others is reset (as upstream does after 15 s). */
-const STALL_MS = 15_000
+/** Limits of `FlowControl`; the defaults are for use, others for tests. */
+export interface FlowLimits {
+  /** Bytes that one local socket may have unwritten before reading from the agent stops for all. */
+  slowBytes?: number
+  /** A local socket that takes nothing for this long while it blocks all others is reset. */
+  stallMs?: number
+}
 
 /**
  * Flow control between many local sockets and the one tunnel. Towards the agent: streams that met a full tunnel wait for
- * its drain. From the agent: a socket that does not take its data is given 8 MiB; then the tunnel pauses, at most 15 s.
+ * its drain. From the agent: a socket that does not take its data is given 8 MiB; then the tunnel pauses until it has taken
+ * half of it, or has taken nothing for 15 s.
  */
 export class FlowControl {
   readonly #target: FlowTarget
-  readonly #waiting = new Set<() => void>()
+  readonly #slowBytes: number
+  readonly #stallMs: number
+  readonly #waiting = new Map<object, () => void>()
   readonly #slow = new Map<object, NodeJS.Timeout>()
 
-  constructor(target: FlowTarget) {
+  constructor(target: FlowTarget, {slowBytes = 8 * 1024 * 1024, stallMs = 15_000}: FlowLimits = {}) {
     this.#target = target
+    this.#slowBytes = slowBytes
+    this.#stallMs = stallMs
   }
 
   /** Registers a stream that was told that the tunnel is full; `resume` is called once after the drain. */
-  waitForDrain(resume: () => void): void {
-    this.#waiting.add(resume)
+  waitForDrain(stream: object, resume: () => void): void {
+    this.#waiting.set(stream, resume)
   }
 
   /** The tunnel has drained: every waiting stream goes on. */
   drained(): void {
-    const waiting = [...this.#waiting]
+    const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
     for (const resume of waiting) resume()
   }
 
-  /** Tells how much a stream has unwritten; `reset` is called when it blocks the others for too long. */
-  backlog(stream: object, bytes: number, reset: () => void): void {
-    if (bytes < SLOW_BYTES || this.#slow.has(stream)) return
-    this.#slow.set(stream, setTimeout(reset, STALL_MS))
+  /** A stream has more data to write than before; `reset` is called when it then takes nothing for too long. */
+  grown(stream: object, bytes: number, reset: () => void): void {
+    if (bytes < this.#slowBytes || this.#slow.has(stream)) return
+    this.#slow.set(stream, setTimeout(reset, this.#stallMs))
     if (this.#slow.size === 1) this.#target.pause()
   }
 
-  /** The stream has caught up, or is gone. */
-  caughtUp(stream: object): void {
+  /** A stream has written some of its data. */
+  shrunk(stream: object, bytes: number): void {
+    if (bytes <= this.#slowBytes / 2) this.#caughtUp(stream)
+    else this.#slow.get(stream)?.refresh()
+  }
+
+  /** The stream is gone: nothing waits for it or on its behalf. */
+  forget(stream: object): void {
+    this.#waiting.delete(stream)
+    this.#caughtUp(stream)
+  }
+
+  #caughtUp(stream: object): void {
     const timer = this.#slow.get(stream)
     if (!timer) return
     clearTimeout(timer)

@@ -22,10 +22,9 @@ export interface OutgoingTcpPorts {
   send(message: ClientMessage): boolean
   flow: FlowControl
   warn(text: string): void
+  /** A program's socket that is connected to the relay appears there within this time, or never. Default 10,000. */
+  acceptMs?: number
 }
-
-/** A program's socket that is connected to the relay appears there within this time, or never. */
-const ACCEPT_MS = 10_000
 
 /**
  * Outgoing TCP: the agent connects from the pod first, then the program's own socket is connected to the relay here, so
@@ -37,12 +36,14 @@ export class OutgoingTcpProxy {
   readonly #relays = new Map<4 | 6, Promise<net.Server>>()
   readonly #streams = new Map<Id, TunnelStream | EarlyData>()
   /** Connections of the agent whose program's socket has not been accepted yet, by source address. */
-  readonly #expected = new Map<string, (socket: net.Socket) => void>()
+  readonly #expected = new Map<string, (socket: net.Socket | undefined) => void>()
   /** Accepted sockets whose source has not been announced yet. */
-  readonly #accepted = new Map<string, net.Socket>()
+  readonly #accepted = new Map<string, {socket: net.Socket; timer: NodeJS.Timeout}>()
+  readonly #acceptMs: number
 
   constructor(ports: OutgoingTcpPorts) {
     this.#ports = ports
+    this.#acceptMs = ports.acceptMs ?? 10_000
   }
 
   /** Answers the trap's question for one connect(2). */
@@ -85,7 +86,8 @@ export class OutgoingTcpProxy {
         () => {},
       )
     for (const stream of this.#streams.values()) stream.reset()
-    for (const socket of this.#accepted.values()) socket.destroy()
+    for (const {socket} of this.#accepted.values()) socket.destroy()
+    for (const settle of [...this.#expected.values()]) settle(undefined)
   }
 
   #connect(remote: Endpoint): Promise<ConnectReply> {
@@ -108,11 +110,11 @@ export class OutgoingTcpProxy {
       socket.on('error', () => {}) // a reset before the stream exists; 'close' cleans up
       const expected = this.#expected.get(key)
       if (expected) return expected(socket)
-      this.#accepted.set(key, socket)
-      const timer = setTimeout(() => socket.destroy(), ACCEPT_MS)
+      const accepted = {socket, timer: setTimeout(() => socket.destroy(), this.#acceptMs)}
+      this.#accepted.set(key, accepted)
       socket.once('close', () => {
-        clearTimeout(timer)
-        if (this.#accepted.get(key) === socket) this.#accepted.delete(key)
+        clearTimeout(accepted.timer)
+        if (this.#accepted.get(key) === accepted) this.#accepted.delete(key)
       })
     })
     return new Promise((resolve, reject) => {
@@ -127,7 +129,8 @@ export class OutgoingTcpProxy {
     const accepted = this.#accepted.get(key)
     if (accepted) {
       this.#accepted.delete(key)
-      return Promise.resolve(accepted)
+      clearTimeout(accepted.timer)
+      return Promise.resolve(accepted.socket)
     }
     return new Promise((resolve) => {
       const settle = (socket: net.Socket | undefined) => {
@@ -135,20 +138,20 @@ export class OutgoingTcpProxy {
         this.#expected.delete(key)
         resolve(socket)
       }
-      const timer = setTimeout(() => settle(undefined), ACCEPT_MS)
+      const timer = setTimeout(() => settle(undefined), this.#acceptMs)
       this.#expected.set(key, settle)
     })
   }
 
   #join(connectionId: Id, source: Endpoint | undefined): void {
-    const abandon = () => {
-      if (this.#streams.delete(connectionId)) this.#send({type: 'Close', value: {connectionId}})
-    }
-    if (!source) return abandon()
-    void this.#acceptFrom(source).then((socket) => {
-      if (!socket || socket.destroyed) return abandon()
-      this.#attach(connectionId, socket)
-    })
+    const socket = source ? this.#acceptFrom(source) : Promise.resolve(undefined)
+    void socket.then((accepted) => this.#settle(connectionId, accepted))
+  }
+
+  /** Splices the connection with the program's socket, or closes it when there is none. */
+  #settle(connectionId: Id, socket: net.Socket | undefined): void {
+    if (socket) this.#attach(connectionId, socket)
+    else if (this.#streams.delete(connectionId)) this.#send({type: 'Close', value: {connectionId}})
   }
 
   #attach(connectionId: Id, socket: net.Socket): void {
@@ -174,11 +177,7 @@ export class OutgoingTcpProxy {
     void remote.then(
       (result) => {
         if (result.type === 'Err') return void socket.then((accepted) => accepted?.resetAndDestroy())
-        const {connectionId} = result.value
-        void socket.then((accepted) => {
-          if (accepted && source) this.#accepted.set(keyOf(source), accepted)
-          this.#join(connectionId, accepted ? source : undefined)
-        })
+        void socket.then((accepted) => this.#settle(result.value.connectionId, accepted))
       },
       () => void socket.then((accepted) => accepted?.resetAndDestroy()),
     )

@@ -56,8 +56,14 @@ export class OutgoingUdpProxy {
       open: (receive, closed) => this.open(request.remote, receive, closed),
       warn: this.#ports.warn,
     })
-    const bound = await relay.bind()
     this.#relays.add(relay)
+    let bound: Endpoint
+    try {
+      bound = await relay.bind()
+    } catch (error) {
+      this.#drop(relay)
+      throw error
+    }
     if (request.unconnected) return {relay: bound}
     let result: {errno: number} | {local?: Endpoint}
     try {
@@ -185,7 +191,14 @@ class UdpRelay {
 
   /** Opens the agent's socket before the program's connect(2) returns, so that it can report an error. */
   async connectFirst(): Promise<{errno: number} | {local?: Endpoint}> {
-    const opened = await this.#open(() => this.#owner)
+    const opened = await this.#open(
+      () => this.#owner,
+      // The agent's socket failed (ICMP); the program's lives on, so its next datagram opens another one.
+      () => {
+        if (this.#owner) this.#flows.delete(keyOf(this.#owner))
+        this.#first = undefined
+      },
+    )
     if ('errno' in opened) return opened
     this.#first = {remote: Promise.resolve(opened), lastUsed: Date.now()}
     return {local: opened.local}
@@ -193,7 +206,7 @@ class UdpRelay {
 
   belongsTo(source: Endpoint): void {
     this.#owner = source
-    if (this.#first) this.#flows.set(`${source.address}|${source.port}`, this.#first)
+    if (this.#first) this.#flows.set(keyOf(source), this.#first)
   }
 
   /** Ends what is idle; true when the whole relay has no user left. */
@@ -202,7 +215,7 @@ class UdpRelay {
     for (const [key, flow] of this.#flows) {
       if (Date.now() - flow.lastUsed < IDLE_MS) continue
       this.#flows.delete(key)
-      void flow.remote.then((remote) => remote?.close())
+      closeFlow(flow)
     }
     return false // an unconnected relay's address is cached by the trap: it lives as long as the session
   }
@@ -211,8 +224,8 @@ class UdpRelay {
     if (this.#closed) return
     this.#closed = true
     this.#socket.close()
-    for (const flow of this.#flows.values()) void flow.remote.then((remote) => remote?.close())
-    if (this.#first && !this.#owner) void this.#first.remote.then((remote) => remote?.close())
+    for (const flow of this.#flows.values()) closeFlow(flow)
+    if (this.#first && !this.#owner) closeFlow(this.#first)
   }
 
   #open(target: () => Endpoint | undefined, closed: () => void = () => {}): Promise<RemoteDatagrams | {errno: number}> {
@@ -223,7 +236,9 @@ class UdpRelay {
   }
 
   #forward(datagram: Buffer, source: Endpoint): void {
-    const key = `${source.address}|${source.port}`
+    const key = keyOf(source)
+    // The owner's first datagram can overtake the trap's word of who the owner is.
+    if (this.#first && !this.#owner) this.belongsTo(source)
     let flow = this.#flows.get(key)
     if (!flow) {
       const remote = this.#open(
@@ -247,4 +262,16 @@ class UdpRelay {
       () => {},
     )
   }
+}
+
+function keyOf({address, port}: Endpoint): string {
+  return `${address}|${port}`
+}
+
+/** Closes a flow's socket in the pod once it is known; one that never came needs no closing. */
+function closeFlow(flow: Flow): void {
+  flow.remote.then(
+    (remote) => remote?.close(),
+    () => {},
+  )
 }

@@ -1,10 +1,10 @@
 import {Errors} from '@oclif/core'
-import {Chalk} from 'chalk'
 import {describe, expect, it} from 'vitest'
 import {formatReport, ReportedError, reportOf} from '../../../src/cli/report.ts'
+import {colorFor} from '../../../src/util/color.ts'
 import {MirrordError, type ErrorReport} from '../../../src/errors/mirrord-error.ts'
 
-const plain = new Chalk({level: 0})
+const plain = colorFor(process.stderr, {NO_COLOR: '1'})
 const report: ErrorReport = {
   code: 'TARGET_NOT_FOUND',
   exit: 'targetNotFound',

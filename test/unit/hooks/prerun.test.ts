@@ -1,4 +1,4 @@
-import {Config, Errors, Flags, type Command} from '@oclif/core'
+import {Config, Errors, Flags} from '@oclif/core'
 import {mkdtempSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {tmpdir} from 'node:os'
@@ -33,7 +33,7 @@ function gate(command: unknown, argv: string[] = []): Promise<void> {
   vi.stubEnv('KUBECONFIG', undefined)
   for (const name of Object.keys(process.env)) if (/^MIRRORD_(?!CI_API_KEY)/.test(name)) vi.stubEnv(name, undefined)
   const context = {config, debug: () => {}, error: () => {}, exit: () => {}, log: () => {}, warn: () => {}}
-  return prerun.call(context as never, {Command: command as Command.Class, argv, config, context: context as never})
+  return prerun.call(context, {Command: command as never, argv, config, context})
 }
 
 /** What the hook did: the checks that ran, in their order. */
@@ -54,8 +54,10 @@ const failureOf = async (running: Promise<void>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-abstract class Bare extends MirrordCommand {
+class Bare extends MirrordCommand {
   static override pluginType = 'core'
+
+  async run(): Promise<void> {}
 }
 
 describe('the gate before a command', () => {
