@@ -78,15 +78,31 @@ export class Cluster {
     )
   }
 
+  /** Errors: one that shows the state and the events of the pods. */
   async waitAvailable(namespace: string, name: string, signal?: AbortSignal): Promise<void> {
-    await until(
-      `deployment/${name} available`,
-      async () => {
-        const {status} = await this.apps.readNamespacedDeployment({name, namespace})
-        return status?.conditions?.some(({type, status}) => type === 'Available' && status === 'True')
-      },
-      {timeout: 60_000, interval: 100, signal},
-    )
+    const available = async () => {
+      const {status} = await this.apps.readNamespacedDeployment({name, namespace})
+      return status?.conditions?.some(({type, status}) => type === 'Available' && status === 'True')
+    }
+    try {
+      await until(`deployment/${name} available`, available, {timeout: 60_000, interval: 100, signal})
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw new Error(`${(error as Error).message}\n${await this.#describePods(namespace, name)}`, {cause: error})
+    }
+  }
+
+  async #describePods(namespace: string, app: string): Promise<string> {
+    const {items: pods} = await this.core.listNamespacedPod({namespace, labelSelector: `app=${app}`})
+    const {items: events} = await this.core.listNamespacedEvent({namespace})
+    return pods
+      .flatMap(({metadata, status}) => [
+        `${metadata?.name}: ${status?.phase} ${JSON.stringify(status?.containerStatuses?.map(({state}) => state))}`,
+        ...events
+          .filter(({involvedObject}) => involvedObject.name === metadata?.name)
+          .map(({reason, message}) => `  ${reason}: ${message}`),
+      ])
+      .join('\n')
   }
 
   /** The running pods of `app=<app>` that are not being deleted. */
