@@ -99,11 +99,19 @@ export class Machine {
     return `--${kind}=/proc/${pid}/ns/${kind === 'mount' ? 'mnt' : kind}`
   }
 
+  /**
+   * Options that give a program the node's files. Entering a mount namespace moves the root to the namespace's own: in a
+   * chroot that is outside of it, so the root of the node's first process is named too.
+   */
+  private get files(): string[] {
+    return [this.ns('mount'), `--root=/proc/${this.pid}/root`, `--wd=/proc/${this.pid}/root`]
+  }
+
   /** Starts a program inside the node; `pod` names a process whose network, UTS and IPC namespaces it joins. */
   spawn(command: string[], options: SpawnOptions, where: {pod?: number; pidOf?: number} = {}): ChildProcess {
     const pod = where.pod ?? this.pid
     const joined = [
-      this.ns('mount'),
+      ...this.files,
       this.ns('pid', where.pidOf ?? this.pid),
       this.ns('net', pod),
       this.ns('uts', pod),
@@ -123,7 +131,7 @@ export class Machine {
 
   /** Removes paths below the node's private tmpfs. */
   async discard(paths: string[]): Promise<void> {
-    if (paths.length) await must('nsenter', [this.ns('mount'), '--', 'rm', '-rf', '--one-file-system', ...paths])
+    if (paths.length) await must('nsenter', [...this.files, '--', 'rm', '-rf', '--one-file-system', ...paths])
   }
 
   /**

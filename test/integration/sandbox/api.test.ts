@@ -240,5 +240,5 @@ describe.skipIf(!root)('API server of the sandbox (root)', () => {
       expect(await kubectl('get', 'deploy', 'kweb', '--ignore-not-found')).toBe('')
     })
   }
-  test.skipIf(kubectls.length > 0)('kubectl (skipped: there is none on this machine)', () => {})
+  if (!kubectls.length) test.skip('kubectl: there is none on this machine', () => {})
 })

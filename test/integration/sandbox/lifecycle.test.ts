@@ -72,18 +72,20 @@ async function leavesNothing(end: (child: ChildProcess) => void): Promise<void> 
   for (const name of ['p', 'h'])
     await client.until<Pod>(PODS, name, (pod) => pod?.status.containerStatuses?.[0]?.ready === true)
   const own = namespaceOf(process.pid)
-  const names = new Set(
-    readdirSync('/proc').flatMap((entry) => {
+  const names = new Set<string>()
+  const look = () => {
+    for (const entry of readdirSync('/proc')) {
       try {
         const text = readFileSync(`/proc/${entry}/cmdline`, 'utf8')
-        return /^\d+$/.test(entry) && text.includes(`sleep\x00${mark}`) ? [namespaceOf(Number(entry))] : []
+        if (/^\d+$/.test(entry) && text.includes(`sleep\x00${mark}`)) names.add(namespaceOf(Number(entry)))
       } catch {
-        return []
+        // No process, or one that has just ended.
       }
-    }),
-  )
-  names.delete(own)
-  expect(names.size).toBeGreaterThanOrEqual(2)
+    }
+    return names.size === 2
+  }
+  await eventually(look, 'the pods do not run')
+  expect(names).not.toContain(own)
   const exited = new Promise((resolve) => child.once('exit', resolve))
   end(child)
   await exited

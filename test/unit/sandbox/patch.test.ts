@@ -14,7 +14,7 @@ test('strategic merge finds list elements by their key', () => {
       {name: 'b', image: '1'},
     ],
   }
-  const patch = {
+  const patch: Json = {
     containers: [
       {name: 'a', image: '2', ports: [{containerPort: 81}]},
       {name: 'b', $patch: 'delete'},
