@@ -2,6 +2,7 @@ import net from 'node:net'
 import type {ClientMessage, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
 import type {Endpoint, SourcePorts} from './addresses.ts'
 import type {FlowControl} from './flow.ts'
+import {HttpDelivery} from './http-delivery.ts'
 import {TunnelStream} from './tunnel-stream.ts'
 
 type Id = NewTcpConnection['connectionId']
@@ -42,8 +43,12 @@ export class IncomingProxy {
   readonly #streams = new Map<Id, TunnelStream | PendingStream>()
   readonly #subscribed = new Map<number, Promise<void>>()
 
+  readonly #http: HttpDelivery
+
   constructor(ports: IncomingPorts) {
     this.#ports = ports
+    const {send, flow, warn} = ports
+    this.#http = new HttpDelivery({send, flow, warn, dial: (port, peer) => this.#dialForRequest(port, peer)})
   }
 
   /** The pod's ports whose traffic is delivered now. */
@@ -84,6 +89,7 @@ export class IncomingProxy {
 
   /** Stolen traffic from the agent. */
   receive(message: IncomingTraffic): void {
+    if (this.#http.receive(message)) return
     switch (message.type) {
       case 'NewConnectionV1':
         return this.#connect(message.value)
@@ -94,11 +100,6 @@ export class IncomingProxy {
         return this.#streams.get(message.value.connectionId)?.receive(message.value.bytes)
       case 'Close':
         return this.#streams.get(message.value.connectionId)?.close()
-      case 'HttpRequest':
-      case 'HttpRequestFramed':
-        return this.#refuse(message.value.connectionId, message.value.requestId, message.value.port)
-      case 'HttpRequestChunked':
-        return this.#refuseChunked(message.value)
     }
   }
 
@@ -143,6 +144,15 @@ export class IncomingProxy {
     if (pending.closed) stream.close()
   }
 
+  /** A connection for one HTTP request; agents that parse HTTP do not say at which address of the pod it arrived. */
+  async #dialForRequest(port: number, peer: Endpoint | undefined): Promise<{socket: net.Socket; release(): void}> {
+    const listener = this.#listeners.get(port)?.at(-1)
+    if (!listener) throw new Error(`nothing listens on port ${port} any more`)
+    const shown = peer ?? {address: '127.0.0.1', port: 0}
+    const {socket, source} = await this.#dial(listener.actual, shown, {address: listener.actual.address, port})
+    return {socket, release: () => this.#ports.forgetPeer?.(source)}
+  }
+
   /** Connects to the listener from a source address that the trap has been told of. */
   async #dial(target: Endpoint, peer: Endpoint, local: Endpoint): Promise<{socket: net.Socket; source: Endpoint}> {
     let refused: Error | undefined
@@ -161,26 +171,6 @@ export class IncomingProxy {
       }
     }
     throw refused ?? new Error('no address to dial')
-  }
-
-  /** Agents that parse HTTP deliver requests one by one, which comes with a later version: said, not hung. */
-  #refuse(connectionId: Id, requestId: number, port: number): void {
-    this.#ports.warn(
-      'the agent delivers HTTP requests one by one, which this version does not take: use the agent of this product (agent.image)',
-    )
-    const body = new TextEncoder().encode('mirrord: this version takes stolen traffic only as raw connections\n')
-    const internalResponse = {status: 502, version: 'HTTP/1.1' as const, headers: [], body}
-    this.#ports.send({
-      type: 'TcpSteal',
-      value: {type: 'HttpResponse', value: {port, connectionId, requestId, internalResponse}},
-    })
-  }
-
-  #refuseChunked(message: Extract<IncomingTraffic, {type: 'HttpRequestChunked'}>['value']): void {
-    if (message.type === 'StartV1')
-      this.#refuse(message.value.connectionId, message.value.requestId, message.value.port)
-    if (message.type === 'StartV2')
-      this.#refuse(message.value.connectionId, message.value.requestId, message.value.metadata.value.destination.port)
   }
 
   #forget(listenerId: number): number | undefined {
