@@ -1,6 +1,6 @@
 import {once} from 'node:events'
 import http from 'node:http'
-import net from 'node:net'
+import type net from 'node:net'
 import {afterEach, expect, it} from 'vitest'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../../../src/proxy/addresses.ts'
 import {FlowControl} from '../../../src/proxy/flow.ts'
@@ -107,7 +107,7 @@ const legacy = (sent: Steal[]) =>
 it('a parsed request reaches the program with its target, headers and body, from the real peer', async () => {
   let seen = ''
   const agent = await stage((request, response) => {
-    seen = `${request.method} ${request.url} ${request.headers['x-a']} ${request.headers.host}`
+    seen = `${request.method} ${request.url} ${request.headers['x-a'] as string} ${request.headers.host}`
     response.setHeader('set-cookie', ['a=1', 'b=2'])
     request.pipe(response)
   })
@@ -149,7 +149,7 @@ it('trailers of the response are passed on', async () => {
   })
   agent.start({})
   await agent.responded()
-  const trailers = it
+  const trailers = agent
     .chunks()
     .flatMap((chunk) => (chunk.type === 'Body' ? chunk.value.frames : []))
     .filter(({type}) => type === 'Trailers')
