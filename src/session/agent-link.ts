@@ -10,6 +10,7 @@ import {
 } from '../kube/index.ts'
 import {ClientSession, ConnectionError, type ByteChannel} from '../protocol/index.ts'
 import type {Config} from '../config/index.ts'
+import {within} from '../util/time.ts'
 import type {Log} from './log.ts'
 
 /** A running agent with one open connection to it. */
@@ -72,6 +73,22 @@ async function handshake(channel: ByteChannel, pingIntervalMs: number): Promise<
 function agentNamespace(cluster: Cluster, config: Config, target: ResolvedTarget | undefined): string {
   if (target) return config.agent.namespace ?? cluster.namespace
   return config.target.namespace ?? cluster.namespace
+}
+
+/**
+ * Whether the agent still works, by one question: word of a dead one takes a second to arrive, and a stop in that second
+ * must not call a run good that was not.
+ */
+export async function agentAnswers(connection: ClientSession, timeoutMs: number): Promise<boolean> {
+  const answered = await within(
+    timeoutMs,
+    connection.getEnv({filter: ['*']}).then(
+      () => true,
+      () => false,
+    ),
+  )
+  // A paused connection delivers no answer, and it is paused because the agent has just sent more than was taken.
+  return answered ?? connection.connection.paused
 }
 
 /** Deletes the agent and waits until its pod is gone: its redirect rules are gone with it. */

@@ -32,10 +32,10 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
   const server = net.createServer((socket) => {
     connections.add(socket)
     socket.on('close', () => connections.delete(socket))
-    readLines<ControlRequest>(
+    readLines<ControlRequest | null>(
       socket,
       (request) => {
-        switch (request.type) {
+        switch (request?.type) {
           case 'status':
             return writeLine(socket, {type: 'status', record: handlers.status()} satisfies ControlReply)
           case 'hurry':

@@ -2,6 +2,7 @@ import {appendFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {readLines, writeLine} from '../util/json-lines.ts'
+import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {LAUNCH_FD, type LaunchEvent, type LaunchRequest} from './launch-protocol.ts'
 import {Session} from './session.ts'
 import type {SessionSpec} from './spec.ts'
@@ -38,17 +39,27 @@ function launch(spec: SessionSpec): void {
   running = {session, spec, ready: false}
   const defect = (error: unknown) => {
     log(`defect: ${error instanceof Error ? error.stack : String(error)}`)
-    void session.stop(0)
+    session.fail(toReport(error), 0)
   }
   process.on('uncaughtException', defect)
   process.on('unhandledRejection', defect)
   // In the foreground the terminal's signals reach this process too; the launcher passes on what the program must get.
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {})
-  process.on('SIGTERM', () => void session.stop(GRACE_MS))
+  process.on('SIGTERM', () => session.fail(terminated(spec.program.name), GRACE_MS))
   session.run().then(finish, (error: unknown) => {
     log(`defect: ${error instanceof Error ? error.stack : String(error)}`)
     finish()
   })
+}
+
+function terminated(name: string): ErrorReport {
+  return {
+    code: 'SESSION_TERMINATED',
+    exit: 'programCrashed',
+    what: `The session of "${name}" was ended by SIGTERM, not by \`mirrord ci stop\`.`,
+    why: 'Something on this machine ends processes: a runner that cleans up, or a script.',
+    next: ['What ran against the service after that moment did not meet the local program: run it again.'],
+  }
 }
 
 /** Lets the last event reach the launcher, which may be gone or slow. */

@@ -13,6 +13,7 @@ const DEFAULT_PATH = '/bin:/usr/bin'
  * Errors: MirrordError PROGRAM_NOT_FOUND, PROGRAM_NOT_EXECUTABLE (exit 72).
  */
 export function findProgram(name: string, env: Environment, cwd: string): string {
+  if (name === '') throw notFound(name, 'missing')
   if (name.includes('/')) {
     const file = path.resolve(cwd, name)
     const problem = whyNotExecutable(file)

@@ -7,7 +7,7 @@ import {composeEnvironment} from '../proxy/environment.ts'
 import {probeTrap, startTrap, type Listener, type ProgramExit, type Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
-import {cleanTarget, endAgent, startAgent, type AgentLink, type AgentRequest} from './agent-link.ts'
+import {agentAnswers, cleanTarget, endAgent, startAgent, type AgentLink, type AgentRequest} from './agent-link.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {
@@ -367,7 +367,7 @@ export class Session {
   async #end({failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#failure = failure
-    if (this.#started && !failure && !this.#exit) this.#answer = this.#askAgent()
+    if (this.#started && !failure && !this.#exit) this.#answer = agentAnswers(this.#agent!.connection, AGENT_ANSWER_MS)
     this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
     this.#abort.abort(new Error('the session is ending'))
     this.#update({state: 'stopping'})
@@ -381,23 +381,6 @@ export class Session {
     await this.#teardown.run()
     this.#update({state: 'ended', failure: this.#failure})
     return this.#failure
-  }
-
-  /**
-   * Whether the agent still works, by one question: word of a dead one takes a second to arrive, and a stop in that second
-   * must not call a run good that was not.
-   */
-  async #askAgent(): Promise<boolean> {
-    const {connection} = this.#agent!
-    const answered = await within(
-      AGENT_ANSWER_MS,
-      connection.getEnv({filter: ['*']}).then(
-        () => true,
-        () => false,
-      ),
-    )
-    // A paused connection delivers no answer, and it is paused because the agent has just sent more than was taken.
-    return answered ?? connection.connection.paused
   }
 
   async #judgeAnswer(): Promise<void> {

@@ -6,7 +6,7 @@ import {jobIdentity} from './job.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
 import type {SessionSpec} from './spec.ts'
-import {SessionStore, stateRoot} from './state.ts'
+import {SessionStore, stateRoot, type SessionDirectory} from './state.ts'
 import {reapStale} from './stop.ts'
 
 /** What `ci start` and `exec` were asked to do. */
@@ -33,26 +33,43 @@ export async function startSession(
   observer: LaunchObserver,
   signals: SignalSource,
 ): Promise<LaunchOutcome> {
-  const {env, cwd, foreground, config} = request
+  const {env, cwd} = request
   const [name = ''] = request.words
   const programPath = findProgram(name, env, cwd)
   const uid = process.getuid?.() ?? 0
   const root = stateRoot(env, uid)
   const job = jobIdentity(env, {uid, bootId: bootId()})
   reapStale(root, job.id)
+  const store = new SessionStore(root, job.id)
+  const directory = store.create()
+  try {
+    return await launch(request, {program: {name, path: programPath}, directory, job: job.id}, observer, signals)
+  } catch (error) {
+    directory.remove() // the session removes it itself unless it was killed
+    store.prune()
+    throw error
+  }
+}
+
+async function launch(
+  request: StartRequest,
+  found: {program: {name: string; path: string}; directory: SessionDirectory; job: string},
+  observer: LaunchObserver,
+  signals: SignalSource,
+): Promise<LaunchOutcome> {
+  const {env, cwd, foreground, config} = request
+  const {program, directory} = found
   const temporary = env.TMPDIR?.startsWith('/') ? env.TMPDIR : '/tmp'
   const outputDirectory =
     foreground && config.ci.output_dir === undefined
       ? undefined
-      : makeOutputDirectory(path.resolve(cwd, config.ci.output_dir ?? path.join(temporary, 'mirrord')), name)
-  const directory = new SessionStore(root, job.id).create()
-  const logFd = openSync(path.join(outputDirectory ?? directory.path, 'mirrord.log'), 'a', 0o600)
+      : makeOutputDirectory(path.resolve(cwd, config.ci.output_dir ?? path.join(temporary, 'mirrord')), program.name)
   const spec: SessionSpec = {
     id: directory.id,
-    job: job.id,
+    job: found.job,
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),
-    program: {name, path: programPath, argv: [...request.words], cwd},
+    program: {...program, argv: [...request.words], cwd},
     environment: Object.fromEntries(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     ),
@@ -63,6 +80,7 @@ export async function startSession(
     wait: request.wait,
     readyTimeoutMs: request.readyTimeoutMs,
   }
+  const logFd = openSync(path.join(outputDirectory ?? directory.path, 'mirrord.log'), 'a', 0o600)
   try {
     return await launchSession(spec, {
       sessionEntry: path.join(request.lib, 'session', 'main.js'),
@@ -70,9 +88,6 @@ export async function startSession(
       observer,
       signals,
     })
-  } catch (error) {
-    directory.remove() // the session removes it itself unless it was killed
-    throw error
   } finally {
     closeSync(logFd)
   }

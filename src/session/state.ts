@@ -8,6 +8,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
@@ -19,6 +20,9 @@ const SOCKET_PATH_MAX = 107
 const SOCKET_NAME = 'control.sock'
 /** `/<job>/<session>/control.sock` with two names of 8 hex digits. */
 const SOCKET_SUFFIX = 2 * 9 + 1 + SOCKET_NAME.length
+
+/** A missing parent of the root looks like a pruned directory, so the attempts have an end. */
+const CREATE_ATTEMPTS = 100
 
 /** What `session.json` holds: everything another command needs to know of a session, and nothing secret. */
 export interface SessionRecord {
@@ -55,7 +59,7 @@ export function stateRoot(env: Readonly<Record<string, string | undefined>>, uid
 
 function usable(directory: string): boolean {
   try {
-    return lstatSync(directory).isDirectory()
+    return statSync(directory).isDirectory()
   } catch {
     return false
   }
@@ -74,15 +78,17 @@ export class SessionStore {
   /** Makes the directory of a new session, mode 0700. Errors: MirrordError STATE_DIRECTORY (exit 81). */
   create(): SessionDirectory {
     try {
-      privateDirectory(path.dirname(this.directory))
-      privateDirectory(this.directory)
-      for (;;) {
+      for (let attempt = 1; ; attempt++) {
         const id = randomBytes(4).toString('hex')
         try {
+          privateDirectory(path.dirname(this.directory))
+          privateDirectory(this.directory)
           mkdirSync(path.join(this.directory, id), {mode: 0o700})
           return new SessionDirectory(path.join(this.directory, id), id)
         } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+          // EEXIST: the id is taken. ENOENT: another command pruned an empty directory between two of these steps.
+          const {code} = error as NodeJS.ErrnoException
+          if ((code !== 'EEXIST' && code !== 'ENOENT') || attempt === CREATE_ATTEMPTS) throw error
         }
       }
     } catch (error) {
@@ -100,8 +106,12 @@ export class SessionStore {
     }
   }
 
-  /** Every session directory of this job, oldest name order; empty when there is none. */
+  /**
+   * Every session directory of this job, by name; empty when there is none. A directory of another user holds none of
+   * ours (`create` refuses it), and what it claims to be a session of ours would be a way to have our processes killed.
+   */
   list(): SessionDirectory[] {
+    if (!own(path.dirname(this.directory)) || !own(this.directory)) return []
     let names: string[]
     try {
       names = readdirSync(this.directory)
@@ -153,6 +163,11 @@ export class SessionDirectory {
     renameSync(temporary, file)
   }
 
+  /** When the directory was last changed, in milliseconds of the epoch; undefined when it is gone. */
+  get changedAt(): number | undefined {
+    return statSync(this.path, {throwIfNoEntry: false})?.mtimeMs
+  }
+
   /** The record, or undefined when the session has not written one (or is being removed). */
   read(): SessionRecord | undefined {
     try {
@@ -186,4 +201,9 @@ function privateDirectory(directory: string): void {
       next: ['Remove it, or set RUNNER_TEMP to a folder of your own.'],
     })
   if (stat.mode & 0o077) chmodSync(directory, 0o700)
+}
+
+function own(directory: string): boolean {
+  const stat = lstatSync(directory, {throwIfNoEntry: false})
+  return stat !== undefined && stat.isDirectory() && stat.uid === process.getuid?.()
 }

@@ -1,4 +1,4 @@
-import {readdirSync, statSync} from 'node:fs'
+import {readdirSync} from 'node:fs'
 import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {bootId, isAlive} from '../util/process.ts'
@@ -18,9 +18,11 @@ export interface StoppedSession {
 }
 
 /** Time that a session may need beyond the grace for closing the agent; after it, it is killed. */
-const TEARDOWN_MS = 30_000
+const TEARDOWN_MS = 45_000
 /** A directory without a record: its session is just being born, or died at birth. */
 const BIRTH_MS = 5000
+/** What is left of a session's processes after it has ended is gone within this time. */
+const GONE_MS = 5000
 /** Records of other jobs' dead sessions are kept for their own `ci stop`, but not for ever. */
 const STALE_MS = 24 * 3600 * 1000
 
@@ -29,6 +31,10 @@ export interface StopOptions {
   graceMs: number
   /** Aborting cuts the remaining grace to 2 s: a cancelled CI job has about 7 s (design 5). */
   hurry?: AbortSignal
+  /** How long a session may take beyond the grace before it is killed. Default 45,000. */
+  teardownMs?: number
+  /** How long a session may exist without having said what it is. Default 5,000. */
+  birthMs?: number
 }
 
 /** Stops every session of the job, all at once; also safe while another stop does the same. */
@@ -39,12 +45,12 @@ export async function stopSessions(store: SessionStore, options: StopOptions): P
 }
 
 async function stopSession(directory: SessionDirectory, options: StopOptions): Promise<StoppedSession | undefined> {
-  const record = await readBorn(directory)
+  const record = await readBorn(directory, options.birthMs ?? BIRTH_MS)
   if (!record) {
     directory.remove()
     return undefined
   }
-  const failure = isAlive(record.session) ? await askToStop(directory, record, options) : deadFailure(record)
+  const failure = isAlive(record.session) ? await askToStop(directory, record, options) : await afterDeath(directory)
   directory.remove()
   return {
     id: record.id,
@@ -55,15 +61,12 @@ async function stopSession(directory: SessionDirectory, options: StopOptions): P
   }
 }
 
-async function readBorn(directory: SessionDirectory): Promise<SessionRecord | undefined> {
+async function readBorn(directory: SessionDirectory, birthMs: number): Promise<SessionRecord | undefined> {
   for (let waited = 0; ; waited += 50) {
     const record = directory.read()
-    if (record || waited >= BIRTH_MS) return record
-    try {
-      if (Date.now() - statSync(directory.path).mtimeMs > BIRTH_MS) return undefined
-    } catch {
-      return undefined
-    }
+    if (record || waited >= birthMs) return record
+    const {changedAt} = directory
+    if (changedAt === undefined || Date.now() - changedAt > birthMs) return undefined
     await delay(50)
   }
 }
@@ -73,37 +76,52 @@ async function askToStop(
   record: SessionRecord,
   options: StopOptions,
 ): Promise<ErrorReport | undefined> {
+  const birthMs = options.birthMs ?? BIRTH_MS
   const ended = deferred<ControlReply | undefined>()
-  const control = await connectWhenServed(directory, record, {
+  let closed = false
+  const control = await connectWhenServed(directory, record, birthMs, {
     reply: ended.resolve,
-    closed: () => ended.resolve(undefined),
+    closed: () => {
+      closed = true
+      ended.resolve(undefined)
+    },
   })
-  if (!control) return deadFailure(directory.read() ?? record)
+  if (!control) return isAlive(record.session) ? end(directory.read() ?? record, birthMs) : afterDeath(directory)
   const hurry = () => control.send({type: 'hurry', graceMs: 2000})
   options.hurry?.addEventListener('abort', hurry)
   control.send({type: 'stop', graceMs: options.hurry?.aborted ? 2000 : options.graceMs})
-  const reply = await within(options.graceMs + TEARDOWN_MS, ended.promise)
+  const deadline = options.graceMs + (options.teardownMs ?? TEARDOWN_MS)
+  const reply = await within(deadline, ended.promise)
   options.hurry?.removeEventListener('abort', hurry)
   control.close()
   if (reply?.type === 'stopped') {
-    await gone(record, 5000)
+    await gone(directory.read() ?? record, GONE_MS)
     return reply.failure
   }
-  if (isAlive(record.session)) {
-    // It neither answered nor ended: its death makes the trap end the program's tree and the agent leave.
+  const left = directory.read() ?? record
+  // A connection that was closed without an answer is a session that is dying; only a silent one is hung.
+  return (await gone(left, closed ? GONE_MS : 0)) ? afterDeath(directory) : end(left, deadline)
+}
+
+/** Kills a session that hangs: its death makes the trap end the program's tree, and the agent leave. */
+async function end(record: SessionRecord, waited: number): Promise<ErrorReport> {
+  try {
     process.kill(record.session.pid, 'SIGKILL')
-    await gone(record, 5000)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
-  return deadFailure(directory.read() ?? record)
+  await gone(record, GONE_MS)
+  return hung(record, waited)
 }
 
 /** The session serves its socket a moment after it wrote its record. */
 async function connectWhenServed(
   directory: SessionDirectory,
   record: SessionRecord,
+  birthMs: number,
   handlers: Parameters<typeof connectControl>[1],
 ): Promise<Awaited<ReturnType<typeof connectControl>> | undefined> {
-  for (let waited = 0; waited < BIRTH_MS && isAlive(record.session); waited += 50) {
+  for (let waited = 0; waited < birthMs && isAlive(record.session); waited += 50) {
     try {
       return await connectControl(directory.socket, handlers)
     } catch {
@@ -113,22 +131,51 @@ async function connectWhenServed(
   return undefined
 }
 
-async function gone(record: SessionRecord, ms: number): Promise<void> {
-  for (let waited = 0; waited < ms && (isAlive(record.session) || (record.trap && isAlive(record.trap))); waited += 20)
+/** Waits until the session and its trap, and with it the program's tree, are gone; false when they are not in time. */
+async function gone(record: SessionRecord, ms: number): Promise<boolean> {
+  const left = () => isAlive(record.session) || (record.trap !== undefined && isAlive(record.trap))
+  for (let waited = 0; left(); waited += 20) {
+    if (waited >= ms) return false
     await delay(20)
+  }
+  return true
 }
 
-/** The report of a session whose process no longer runs. */
-function deadFailure(record: SessionRecord): ErrorReport | undefined {
-  if (record.state === 'ended') return record.failure
+/**
+ * The report of a session whose process no longer runs, by the last record: one that has removed its directory ended as it
+ * was asked to, or was reported by another stop.
+ */
+async function afterDeath(directory: SessionDirectory): Promise<ErrorReport | undefined> {
+  const record = directory.read()
+  if (!record) return undefined
+  await gone(record, GONE_MS)
+  return record.state === 'ended' ? record.failure : lost(record)
+}
+
+function lost(record: SessionRecord): ErrorReport {
   return {
     code: 'SESSION_LOST',
     exit: 'programCrashed',
     what: `The session of ${record.program} (${record.id}) ended without being stopped.`,
     why: 'Its process was killed or the machine ran out of memory; the program was ended with it.',
     next: ['What ran against the service after that moment did not meet the local program: run it again.'],
-    detail: record.outputDirectory && (tailOf(path.join(record.outputDirectory, 'mirrord.log'), 20) || undefined),
+    detail: logTail(record),
   }
+}
+
+function hung(record: SessionRecord, ms: number): ErrorReport {
+  return {
+    code: 'SESSION_HUNG',
+    exit: 'unexpected',
+    what: `The session of ${record.program} (${record.id}) did not end within ${ms / 1000} s and was killed.`,
+    why: 'Its process hangs, or the cluster does not answer. Its agent leaves by itself.',
+    next: ['See whether the cluster answers: kubectl get pods.'],
+    detail: logTail(record),
+  }
+}
+
+function logTail(record: SessionRecord): string | undefined {
+  return record.outputDirectory && (tailOf(path.join(record.outputDirectory, 'mirrord.log'), 20) || undefined)
 }
 
 /** Removes what dead sessions of other jobs of this user left: from another boot, or older than a day. */
@@ -143,8 +190,9 @@ export function reapStale(root: string, ownJob: string): void {
     const store = new SessionStore(root, job)
     for (const directory of store.list()) {
       const record = directory.read()
-      if (!record || isAlive(record.session)) continue
-      if (record.session.bootId !== bootId() || Date.now() - Date.parse(record.createdAt) > STALE_MS) directory.remove()
+      if (record && isAlive(record.session)) continue
+      const born = record ? Date.parse(record.createdAt) : (directory.changedAt ?? Date.now())
+      if ((record && record.session.bootId !== bootId()) || Date.now() - born > STALE_MS) directory.remove()
     }
     store.prune()
   }

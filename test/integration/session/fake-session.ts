@@ -1,0 +1,81 @@
+import {spawn} from 'node:child_process'
+import type {ErrorReport} from '../../../src/errors/mirrord-error.ts'
+import {serveControl} from '../../../src/session/control.ts'
+import {SessionDirectory, type SessionRecord} from '../../../src/session/state.ts'
+import {identify} from '../../../src/util/process.ts'
+
+/** What the stand-in of a session process is to do. */
+export interface FakeSession {
+  directory: string
+  id: string
+  /** Writes its record only when its stdin ends. */
+  late?: boolean
+  /** Never answers a stop. */
+  hang?: boolean
+  /** Dies without an answer when it is asked to stop. */
+  die?: boolean
+  /** What it reports at its end. */
+  failure?: ErrorReport
+  /** Starts a process in the place of the trap, which ends when its stdin does. */
+  trap?: boolean
+}
+
+const plan = JSON.parse(process.argv[2]!) as FakeSession
+const directory = new SessionDirectory(plan.directory, plan.id)
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+const trap = plan.trap ? spawn('/bin/sh', ['-c', 'read line'], {stdio: ['pipe', 'ignore', 'ignore']}) : undefined
+const record: SessionRecord = {
+  format: 1,
+  id: plan.id,
+  job: 'aaaaaaaa',
+  program: 'server',
+  target: 'deployment/web',
+  state: 'ready',
+  createdAt: new Date().toISOString(),
+  session: identify(process.pid)!,
+  trap: trap && identify(trap.pid!),
+}
+
+if (plan.late) {
+  say('waiting')
+  process.stdin.resume()
+  await new Promise((resolve) => process.stdin.once('end', resolve))
+}
+directory.write(record)
+let graces = 0
+let hurry: () => void = () => {}
+const hurried = new Promise<void>((resolve) => (hurry = resolve))
+const control = await serveControl(directory.socket, {
+  status: () => record,
+  hurry: (graceMs) => {
+    say(`hurry ${graceMs}`)
+    hurry()
+  },
+  async stop(graceMs) {
+    say(`stop ${graceMs}`)
+    if (plan.die) process.kill(process.pid, 'SIGKILL')
+    if (plan.hang) return new Promise<never>(() => {})
+    if (graceMs === 60_000) await hurried
+    if (++graces > 1) return ended
+    finish()
+    return ended
+  },
+})
+const {promise: ended, resolve} = Promise.withResolvers<ErrorReport | undefined>()
+say('ready')
+// A session that nobody stops ends with its test.
+process.stdin.resume()
+if (!plan.late) process.stdin.once('end', () => process.exit())
+
+function finish(): void {
+  setImmediate(() => {
+    if (plan.failure) directory.write({...record, state: 'ended', failure: plan.failure})
+    else directory.remove()
+    resolve(plan.failure)
+    void control.close().then(() => {
+      say('ended')
+      process.exit()
+    })
+  })
+}
