@@ -1,8 +1,9 @@
 // The Debian packages that the build, the sandbox, the demo and the tests use, installed only where their programs are missing.
-import {existsSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, realpathSync, rmSync, writeFileSync} from 'node:fs'
+import {basename} from 'node:path'
 import {findProgram, programEnv, run, ScriptError} from './run.mjs'
 
-/** Package → the programs or files that show that it is there. */
+/** Package → the programs, files or other signs that show that it is there; all must. */
 const packages = {
   gcc: ['gcc'],
   'libc6-dev': ['/usr/include/stdio.h', '/usr/include/linux/seccomp.h'],
@@ -14,11 +15,20 @@ const packages = {
   mount: ['mount', 'umount'],
   procps: ['ps', 'sysctl'],
   curl: ['curl'],
-  'python3-minimal': ['python3'],
+  python3: ['python3', completePython],
   'redis-server': ['redis-server'],
 }
 
-const present = (item) => (item.startsWith('/') ? existsSync(item) : findProgram(item) !== undefined)
+/** Debian's own Python may be the minimal one, which lacks modules that the tests use. */
+function completePython() {
+  const python = realpathSync(findProgram('python3'))
+  return !python.startsWith('/usr/bin/') || existsSync(`/usr/lib/${basename(python)}/asyncio`)
+}
+
+function present(item) {
+  if (typeof item === 'function') return item()
+  return item.startsWith('/') ? existsSync(item) : findProgram(item) !== undefined
+}
 
 export const missingPackages = () =>
   Object.entries(packages)
