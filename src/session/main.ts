@@ -13,7 +13,8 @@ process.title = 'mirrord-session'
 /** Grace of the program when the session ends because its launcher or its machine goes away. */
 const GRACE_MS = 10_000
 
-const pipe = new net.Socket({fd: LAUNCH_FD})
+// Half-open: a launcher that cancels ends its side, and is still told what became of the start.
+const pipe = new net.Socket({fd: LAUNCH_FD, allowHalfOpen: true})
 let running: {session: Session; spec: SessionSpec; ready: boolean} | undefined
 
 readLines<LaunchRequest>(
