@@ -201,6 +201,7 @@ export class Kubelet {
   /** Stops watching; running pods end with the node. */
   close(): void {
     this.unsubscribe()
+    for (const worker of this.workers.values()) worker.abandon()
     this.dialer.close()
   }
 }

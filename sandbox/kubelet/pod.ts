@@ -186,6 +186,14 @@ export class PodWorker implements PodHost {
     await done
   }
 
+  /** Lets go of the pod without touching its containers: no probe, restart or status any more. */
+  abandon(): void {
+    this.ended = true
+    for (const timer of this.timers) clearTimeout(timer)
+    for (const c of this.containers) for (const stop of c.stopProbes.splice(0)) stop()
+    for (const wake of [...this.wake]) wake()
+  }
+
   /** Takes away everything of a pod whose containers have ended. */
   async remove(): Promise<void> {
     this.publish()

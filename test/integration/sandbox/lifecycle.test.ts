@@ -64,10 +64,14 @@ async function leavesNothing(end: (child: ChildProcess) => void): Promise<void> 
   // Other sandboxes may run on this machine: this number is only in our pods' command lines.
   const mark = String(randomInt(1e8, 2e8))
   const client = remote(kubeconfig)
-  await client.pod('p', {
-    command: ['sh', '-c', `sleep ${mark} & sleep ${mark}`],
-    readinessProbe: {exec: {command: ['true']}},
-  })
+  await client.pod(
+    'p',
+    {
+      command: ['sh', '-c', `sleep ${mark} & sleep ${mark}`],
+      readinessProbe: {exec: {command: ['true']}},
+    },
+    {restartPolicy: 'Always'},
+  )
   await client.pod('h', {command: ['sh', '-c', `sleep ${mark} & sleep ${mark}`]}, {hostPID: true})
   for (const name of ['p', 'h'])
     await client.until<Pod>(PODS, name, (pod) => pod?.status.containerStatuses?.[0]?.ready === true)
