@@ -13,11 +13,15 @@ const bundle = join(repository, 'lib/agent/agent.js')
 /** Namespaces and iptables need root; elsewhere these tests are skipped by name. */
 export const isRoot = process.getuid?.() === 0
 
+/** Inside a chroot `/` is no mount point and this fails; whoever made the chroot's mount namespace has done it then. */
+const makePrivate = 'mount --make-rprivate / 2>/dev/null || true'
+
 /**
  * Runs a program in a private copy of this machine's file tree with directories of its own for /etc and /host: what a
  * container is to the agent, without an image. Nothing is written outside of the new root.
  */
 const inRoot = `
+${makePrivate}
 set -e
 root=$1; shift
 for entry in /*; do
@@ -72,13 +76,16 @@ export class Lab {
       `addr add ${this.outsideIp}/30 dev ${veth}`,
       `-6 addr add ${outside6}/64 dev ${veth} nodad`,
       `link set ${veth} up`,
-      `-n ${name} addr add ${this.podIp}/30 dev eth0`,
-      `-n ${name} -6 addr add ${this.podIp6}/64 dev eth0 nodad`,
-      `-n ${name} link set lo up`,
-      `-n ${name} link set eth0 up`,
-      `-n ${name} route add default via ${this.outsideIp}`,
     ])
       await run('ip', command.split(' '))
+    for (const command of [
+      `addr add ${this.podIp}/30 dev eth0`,
+      `-6 addr add ${this.podIp6}/64 dev eth0 nodad`,
+      `link set lo up`,
+      `link set eth0 up`,
+      `route add default via ${this.outsideIp}`,
+    ])
+      await this.inside(['ip', ...command.split(' ')])
   }
 
   async #target(): Promise<void> {
@@ -90,9 +97,9 @@ export class Lab {
     writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n10.201.255.9 pinned.test pinned\n')
     writeFileSync(join(root, 'etc/hostname'), 'target-pod\n')
     const child = this.start(
-      'ip',
+      'nsenter',
       [
-        ...['netns', 'exec', this.name],
+        ...this.#entering(),
         ...this.#chroot(root, [
           process.execPath,
           join(here, 'target.ts'),
@@ -146,11 +153,11 @@ export class Lab {
     const port = await freePort()
     const command = `"$0" "$1" -l ${port} -t 5 ephemeral; exit $?`
     const child = this.start(
-      'ip',
+      'nsenter',
       [
-        ...['netns', 'exec', this.name, 'setpriv', '--regid=4321', '--clear-groups'],
-        ...['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'],
-        ...['sh', '-c', command, process.execPath, bundle],
+        ...[...this.#entering(), 'setpriv', '--regid=4321', '--clear-groups'],
+        ...['unshare', '--mount', '--propagation', 'unchanged', '--pid', '--fork', '--kill-child'],
+        ...['sh', '-c', `${makePrivate}; mount -t proc proc /proc && ${command}`, process.execPath, bundle],
       ],
       {RUST_LOG: 'info', MIRRORD_AGENT_POD_IPS: this.podIp, ...env},
     )
@@ -199,7 +206,7 @@ export class Lab {
 
   /** Runs a program in the pod's network namespace. */
   async inside(command: readonly string[]): Promise<string> {
-    const {stdout} = await run('ip', ['netns', 'exec', this.name, ...command])
+    const {stdout} = await run('nsenter', [...this.#entering(), ...command])
     return stdout
   }
 
@@ -223,6 +230,11 @@ export class Lab {
     rmSync(this.directory, {recursive: true, force: true})
   }
 
+  /** Arguments of nsenter: `ip netns exec` needs `/` to be a mount point, which it is not inside a chroot. */
+  #entering(): string[] {
+    return [`--net=/run/netns/${this.name}`, '--']
+  }
+
   #root(name: string): string {
     const root = join(this.directory, name)
     mkdirSync(join(root, 'etc'), {recursive: true})
@@ -230,7 +242,7 @@ export class Lab {
   }
 
   #chroot(root: string, command: readonly string[]): string[] {
-    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', inRoot, 'sh', root, ...command]
+    return ['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-c', inRoot, 'sh', root, ...command]
   }
 }
 
