@@ -1,4 +1,4 @@
-import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -28,6 +28,8 @@ export function createStateDir(base = tmpdir()): string {
   return dir
 }
 
+const isOld = (dir: string) => (statSync(dir, {throwIfNoEntry: false})?.mtimeMs ?? Infinity) < Date.now() - 60_000
+
 /**
  * Removes the directories of sandboxes that are no more. Their processes, mounts and networks are gone already: they
  * hung on namespaces that ended with them. Returns what was removed.
@@ -43,7 +45,10 @@ export function reapStateDirs(base = tmpdir()): string[] {
       rmSync(dir, {recursive: true, force: true})
       removed.push(dir)
     } catch {
-      // Just being made or removed by another process.
+      // No owner yet, because it is just being made, or no more, because its removal was cut short.
+      if (!isOld(dir)) continue
+      rmSync(dir, {recursive: true, force: true})
+      removed.push(dir)
     }
   }
   return removed
