@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {accessSync, constants, mkdirSync, openSync, statSync} from 'node:fs'
+import {accessSync, chmodSync, constants, mkdirSync, openSync, statSync} from 'node:fs'
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 
@@ -61,13 +61,16 @@ function notFound(name: string, problem: 'missing' | 'directory' | 'permission',
 }
 
 /**
- * Makes the folder of a program's output files, `<base>/<program>-<unix seconds>-<7 characters>`.
+ * Makes the folder of a program's output files, `<base>/<program>-<unix seconds>-<7 characters>`. A `shared` base is one that
+ * all users of the machine have in common, such as /tmp/mirrord.
  * Errors: MirrordError OUTPUT_DIRECTORY (exit 81).
  */
-export function makeOutputDirectory(base: string, programName: string): string {
+export function makeOutputDirectory(base: string, programName: string, shared = false): string {
   const unique = `${Math.floor(Date.now() / 1000)}-${randomBytes(8).readBigUInt64BE().toString(36).slice(-7).padStart(7, '0')}`
   const directory = path.join(base, `${path.basename(programName)}-${unique}`)
   try {
+    // Like /tmp itself: every user of the machine may add folders, nobody may remove those of others.
+    if (shared && mkdirSync(base, {recursive: true}) !== undefined) chmodSync(base, 0o1777)
     mkdirSync(directory, {recursive: true})
     return directory
   } catch (error) {

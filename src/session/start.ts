@@ -63,7 +63,11 @@ async function launch(
   const outputDirectory =
     foreground && config.ci.output_dir === undefined
       ? undefined
-      : makeOutputDirectory(path.resolve(cwd, config.ci.output_dir ?? path.join(temporary, 'mirrord')), program.name)
+      : makeOutputDirectory(
+          path.resolve(cwd, config.ci.output_dir ?? path.join(temporary, 'mirrord')),
+          program.name,
+          config.ci.output_dir === undefined,
+        )
   const spec: SessionSpec = {
     id: directory.id,
     job: found.job,

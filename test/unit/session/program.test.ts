@@ -1,4 +1,4 @@
-import {chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync} from 'node:fs'
+import {chmodSync, mkdirSync, mkdtempSync, readFileSync, statSync, rmSync, symlinkSync, writeFileSync, writeSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
@@ -91,6 +91,11 @@ describe('the output folder', () => {
     writeSync(stdout, 'more\n')
     expect(readFileSync(path.join(directory, 'stdout'), 'utf8')).toBe('out\nmore\n')
     expect(readFileSync(path.join(directory, 'stderr'), 'utf8')).toBe('err\n')
+  })
+
+  it('below a shared folder leaves room for the other users of the machine', () => {
+    makeOutputDirectory(at('shared/mirrord'), 'x', true)
+    expect(statSync(at('shared/mirrord')).mode & 0o7777).toBe(0o1777)
   })
 
   it('that cannot be made is reported with the key that chooses it', () => {
