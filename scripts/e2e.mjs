@@ -15,7 +15,10 @@ await main(async () => {
   let counts = await vitest(`end-to-end tests on ${where}`, 'vitest.e2e.config.ts', {args: process.argv.slice(2)})
   // The tests of src/kube run against a real cluster too, where an image of their stand-in agent was made for it.
   if (kubeconfig && process.env.MIRRORD_STAND_IN_IMAGE && process.argv.length === 2) {
-    counts = add(counts, await vitest('src/kube on a real cluster', 'vitest.config.ts', {args: ['test/integration/kube']}))
+    counts = add(
+      counts,
+      await vitest('src/kube on a real cluster', 'vitest.config.ts', {args: ['test/integration/kube']}),
+    )
   }
   return report('npm run e2e', counts)
 })
