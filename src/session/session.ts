@@ -158,12 +158,15 @@ export class Session {
 
   async #start(): Promise<void> {
     const {config, program, intercept} = this.#spec
+    // Loading the Kubernetes library takes as long as trying this machine's kernel: side by side.
+    const loading = loadCluster(config, this.#spec.environment)
+    loading.catch(() => {}) // reported below, after the machine's own refusal
     if (intercept) await this.#checkMachine()
     else
       this.#warn(
         'no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced',
       )
-    const cluster = await loadCluster(config, this.#spec.environment)
+    const cluster = await loading
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
     const target = await this.#phase('target', () => this.#findTarget(cluster))
     const agent = await this.#phase('agent', () => this.#startAgent(cluster, target))
