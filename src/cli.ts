@@ -13,7 +13,9 @@ export async function run(argv: readonly string[], options: {root: string; devel
   // The updater's background process would outlive the CI step (spec oclif.md 3.6).
   process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
   try {
-    const config = await Config.load({root: options.root, pjson: packageFor(argv, options.root)})
+    const {root, development = false} = options
+    const pjson = packageFor(argv, root, development)
+    const config = await Config.load({root, pjson, ignoreManifest: development})
     await runCommand(prepare(argv, config), config)
     await flush()
   } catch (error) {
@@ -28,9 +30,13 @@ const pluginWords = [undefined, 'help', 'update', '--help', '-h']
  * package.json as oclif reads it, without the plugins where the command line cannot need them: loading them takes longer
  * than everything else of a start (ruling R12).
  */
-function packageFor(argv: readonly string[], root: string): Interfaces.PJSON {
+function packageFor(argv: readonly string[], root: string, development: boolean): Interfaces.PJSON {
   const pjson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Interfaces.PJSON
-  return pluginWords.includes(argv[0]) ? pjson : {...pjson, oclif: {...pjson.oclif, plugins: []}}
+  const oclif = {...pjson.oclif}
+  if (!pluginWords.includes(argv[0])) oclif.plugins = []
+  // Sources instead of the build: Node itself strips their types.
+  if (development) Object.assign(oclif, {commands: './src/commands', hooks: {prerun: './src/hooks/prerun.ts'}})
+  return {...pjson, oclif}
 }
 
 /** Inserts the separator before the user's program for the commands that run one. */

@@ -95,8 +95,9 @@ export class ContainerRunner {
   }
 
   private async backOff(c: PodContainer): Promise<void> {
-    const {startedAt, finishedAt} = c.state.terminated!
-    if (Date.parse(finishedAt) - Date.parse(startedAt) > GOOD_RUN) c.crashes = 0
+    const {startedAt, finishedAt, reason} = c.state.terminated!
+    // A container that could not start at all carries the start time 0.
+    if (reason !== 'StartError' && Date.parse(finishedAt) - Date.parse(startedAt) > GOOD_RUN) c.crashes = 0
     c.crashes++
     c.restartCount++
     c.lastState = c.state
