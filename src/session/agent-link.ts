@@ -1,4 +1,4 @@
-import {MirrordError} from '../errors/mirrord-error.ts'
+import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import {
   connectAgent,
   createAgentJob,
@@ -11,6 +11,7 @@ import {
 import {ClientSession, ConnectionError, type ByteChannel} from '../protocol/index.ts'
 import type {Config} from '../config/index.ts'
 import {within} from '../util/time.ts'
+import {agentLost, agentRefused} from './failures.ts'
 import type {Log} from './log.ts'
 
 /** A running agent with one open connection to it. */
@@ -50,23 +51,13 @@ async function handshake(channel: ByteChannel, pingIntervalMs: number): Promise<
   } catch (error) {
     // The agent speaks only to say that it refuses to work (spec agent.md 2.11); anything else means "not yet".
     if (!(error instanceof ConnectionError) || error.code !== 'REFUSED') throw error
-    const dirty = /dirty iptables/i.test(error.message)
-    throw new MirrordError(
-      {
-        code: dirty ? 'AGENT_DIRTY' : 'AGENT_REFUSED_SESSION',
-        exit: dirty ? 'agentDirty' : 'agentLost',
-        what: dirty ? 'The target carries redirect rules of another agent.' : 'The agent refused to work.',
-        why: `It says: ${error.message}`,
-        next: dirty
-          ? [
-              'Wait until the other session on this pod ends, or choose another target.',
-              'If there is none: delete the target pod, or set agent.clean_iptables_on_start to true.',
-            ]
-          : ["Read the agent's log."],
-      },
-      {cause: error},
-    )
+    throw new MirrordError(agentRefused(error.message), {cause: error})
   }
+}
+
+/** The report of a session whose agent's connection has ended; the agent may have said why. */
+export function agentEnded(reason: ConnectionError): ErrorReport {
+  return reason.code === 'REFUSED' ? agentRefused(reason.message) : agentLost(reason.message)
 }
 
 /** The Job of a targeted agent may live anywhere on the node's cluster; it follows the configuration, not the target. */

@@ -83,6 +83,23 @@ export function agentLost(reason: string, detail?: string): ErrorReport {
   }
 }
 
+/** The agent ended the conversation with a text of its own: other rules in the target, or something that it cannot do. */
+export function agentRefused(text: string): ErrorReport {
+  const dirty = /dirty iptables|another mirrord agent/i.test(text)
+  return {
+    code: dirty ? 'AGENT_DIRTY' : 'AGENT_REFUSED_SESSION',
+    exit: dirty ? 'agentDirty' : 'agentLost',
+    what: dirty ? 'The target carries redirect rules of another agent.' : 'The agent refused to work.',
+    why: `It says: ${text}`,
+    next: dirty
+      ? [
+          'Wait until the other session on this pod ends, or choose another target.',
+          'If there is none: delete the target pod, or set agent.clean_iptables_on_start to true.',
+        ]
+      : ["Read the agent's last words in mirrord.log."],
+  }
+}
+
 /** The trap ended without being asked to: the program cannot run on unconnected and was ended. */
 export function trapLost(name: string, reason: string | undefined): ErrorReport {
   return {
@@ -167,4 +184,27 @@ export function startFailure(error: unknown, name: string): unknown {
     },
     {cause: error},
   )
+}
+
+/** The start was given up by whoever asked for it. */
+export function cancelled(name: string): ErrorReport {
+  return {
+    code: 'START_CANCELLED',
+    exit: 'unexpected',
+    what: `The start of "${name}" was cancelled before it was ready.`,
+    next: ['Nothing is left behind; start it again when wanted.'],
+  }
+}
+
+/** The agent gives no traffic of this port. */
+export function stealRefused(port: number, error: unknown): ErrorReport {
+  return {
+    code: 'STEAL_REFUSED',
+    exit: 'agentLost',
+    what: `The traffic of port ${port} could not be stolen.`,
+    why: error instanceof Error ? error.message : String(error),
+    next: [
+      "Read the agent's last words in mirrord.log; the kernel of the node may lack a NAT module (try agent.nftables).",
+    ],
+  }
 }

@@ -1,30 +1,37 @@
-import {closeSync} from 'node:fs'
 import path from 'node:path'
 import {formatTarget} from '../config/index.ts'
 import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {composeEnvironment} from '../proxy/environment.ts'
-import {probeTrap, startTrap, type Listener, type ProgramExit, type Trap} from '../trap/trap.ts'
+import {probeTrap, type ProgramExit, type Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
-import {agentAnswers, cleanTarget, endAgent, startAgent, type AgentLink, type AgentRequest} from './agent-link.ts'
+import {
+  agentAnswers,
+  agentEnded,
+  cleanTarget,
+  endAgent,
+  startAgent,
+  type AgentLink,
+  type AgentRequest,
+} from './agent-link.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {
   agentLost,
+  cancelled,
   describeExit,
   diedBeforeReady,
   diedDuringRun,
   interceptionUnavailable,
   notReadyInTime,
-  startFailure,
+  stealRefused,
   trapLost,
 } from './failures.ts'
 import type {LaunchEvent, Phase, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
-import {watchPorts} from './ports.ts'
-import {openOutput} from './program.ts'
 import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
+import {runProgram, type Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
 import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
@@ -176,9 +183,9 @@ export class Session {
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
     // Asked when the end begins, judged after the program is gone: only a stop whose agent is dead takes longer.
     this.#teardown.add('agent check', 2 * AGENT_ANSWER_MS, () => this.#judgeAnswer())
-    const {environment, overlays} = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
+    const prepared = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
     const listening = deferred<void>()
-    await this.#phase('program', () => this.#startProgram(dataPlane, environment, overlays, listening.resolve))
+    await this.#phase('program', () => this.#startProgram(dataPlane, prepared, listening.resolve))
     const tellReady = () => {
       if (this.#abort.signal.aborted) return
       this.#update({state: 'ready'})
@@ -241,12 +248,12 @@ export class Session {
       if (reason.code === 'CLOSED') return
       this.#lost = true
       this.#log(`agent: lost (${reason.code}: ${reason.message})`)
-      this.#requestEnd({failure: agentLost(reason.message), graceMs: 0, atOnce: true})
+      this.#requestEnd({failure: agentEnded(reason), graceMs: 0, atOnce: true})
     }
     return {value: agent, text: `Agent ${agent.pod} is connected`}
   }
 
-  async #prepareProgram(agent: AgentLink, dataPlane: DataPlane) {
+  async #prepareProgram(agent: AgentLink, dataPlane: DataPlane): Promise<{value: Prepared; text: string}> {
     const {config, environment, intercept} = this.#spec
     const {env, network} = config.feature
     const [remote, resolvConf, hosts] = await Promise.all([
@@ -262,68 +269,15 @@ export class Session {
     }
   }
 
-  async #startProgram(
-    dataPlane: DataPlane,
-    env: Record<string, string>,
-    overlays: {path: string; source: string}[],
-    listening: () => void,
-  ): Promise<{value: void; text: string}> {
-    const {program, foreground, outputDirectory, intercept, trapPath, config} = this.#spec
-    const {incoming, outgoing} = config.feature.network
-    const output = outputDirectory === undefined ? undefined : openOutput(outputDirectory)
-    const stealing = incoming.mode === 'steal'
-    const listen = async (listener: Listener): Promise<{errno?: number}> => {
-      const {port} = listener.asked.port === 0 ? listener.actual : listener.asked
-      if (!stealing || (incoming.ports && !incoming.ports.includes(port))) return {}
-      try {
-        await dataPlane.incoming.listen({id: listener.id, port, actual: listener.actual})
-        this.#log(`incoming: port ${port} of the pod goes to ${listener.actual.address}:${listener.actual.port}`)
-        listening()
-        return {}
-      } catch (error) {
-        this.#log(`incoming: port ${port} could not be stolen: ${(error as Error).message}`)
-        this.#requestEnd({failure: stealRefused(port, error), graceMs: DEFAULT_GRACE_MS})
-        return {errno: 13}
-      }
-    }
-    try {
-      const trap = await startTrap(
-        {
-          trapPath,
-          program: program.path,
-          argv: program.argv,
-          cwd: program.cwd,
-          env,
-          stdio: {stdin: foreground ? 0 : 'ignore', stdout: output?.stdout ?? 1, stderr: output?.stderr ?? 2},
-          newSession: !foreground,
-          intercept,
-          incoming: stealing,
-          outgoing,
-          overlays,
-          local: [{cidr: dataPlane.address}],
-        },
-        {
-          connect: (request) =>
-            request.protocol === 'tcp' ? dataPlane.tcp.connect(request) : dataPlane.udp.connect(request),
-          listen,
-          listenerClosed: (id) => dataPlane.incoming.close(id),
-          warning: (text) => this.#log(`trap: ${text}`),
-        },
-      )
-      this.#adopt(trap, dataPlane)
-      if (!intercept) {
-        const watch = watchPorts(trap.pid, {
-          listen: async (listener) => void (await listen(listener)),
-          closed: (id) => dataPlane.incoming.close(id),
-        })
-        this.#teardown.add('port watch', 100, () => watch.close())
-      }
-      return {value: undefined, text: `Program ${program.name} runs as process ${trap.programPid}`}
-    } catch (error) {
-      throw startFailure(error, program.name)
-    } finally {
-      if (output) for (const fd of Object.values(output)) closeSync(fd)
-    }
+  async #startProgram(dataPlane: DataPlane, prepared: Prepared, listening: () => void): Promise<{text: string}> {
+    const {trap, close} = await runProgram(this.#spec, dataPlane, prepared, {
+      listening,
+      refused: (port, error) => this.#requestEnd({failure: stealRefused(port, error), graceMs: DEFAULT_GRACE_MS}),
+      log: this.#log,
+    })
+    this.#adopt(trap, dataPlane)
+    this.#teardown.add('port watch', 100, close)
+    return {text: `Program ${this.#spec.program.name} runs as process ${trap.programPid}`}
   }
 
   /** From here on the trap's tree is this session's: it ends it, and ends when it ends. */
@@ -442,26 +396,5 @@ export class Session {
       // A full disk must not keep the session from undoing what it did.
       this.#log(`state: ${(error as Error).message}`)
     }
-  }
-}
-
-function cancelled(name: string): ErrorReport {
-  return {
-    code: 'START_CANCELLED',
-    exit: 'unexpected',
-    what: `The start of "${name}" was cancelled before it was ready.`,
-    next: ['Nothing is left behind; start it again when wanted.'],
-  }
-}
-
-function stealRefused(port: number, error: unknown): ErrorReport {
-  return {
-    code: 'STEAL_REFUSED',
-    exit: 'agentLost',
-    what: `The traffic of port ${port} could not be stolen.`,
-    why: error instanceof Error ? error.message : String(error),
-    next: [
-      "Read the agent's last words in mirrord.log; the kernel of the node may lack a NAT module (try agent.nftables).",
-    ],
   }
 }

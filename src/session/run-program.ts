@@ -1,0 +1,87 @@
+import {closeSync} from 'node:fs'
+import {constants} from 'node:os'
+import {startTrap, type Listener, type Trap} from '../trap/trap.ts'
+import type {DataPlane} from './data-plane.ts'
+import {startFailure} from './failures.ts'
+import type {Log} from './log.ts'
+import {watchPorts} from './ports.ts'
+import {openOutput} from './program.ts'
+import type {SessionSpec} from './spec.ts'
+
+/** What the program gets from the target. */
+export interface Prepared {
+  environment: Record<string, string>
+  /** Files of the target that it sees instead of local ones. */
+  overlays: {path: string; source: string}[]
+}
+
+/** Told about the program's listeners. */
+export interface ProgramEvents {
+  /** The first port's traffic arrives at the program. */
+  listening(): void
+  /** The agent refused to give a port's traffic; the program's listen(2) has failed. */
+  refused(port: number, error: unknown): void
+  log: Log
+}
+
+/**
+ * Starts the program below the trap and connects it with the data plane. `close` ends what watches it; the trap is the
+ * caller's. Errors: MirrordError of `startFailure`.
+ */
+export async function runProgram(
+  spec: SessionSpec,
+  dataPlane: DataPlane,
+  {environment, overlays}: Prepared,
+  events: ProgramEvents,
+): Promise<{trap: Trap; close(): void}> {
+  const {program, foreground, outputDirectory, intercept, trapPath, config} = spec
+  const {incoming, outgoing} = config.feature.network
+  const stealing = incoming.mode === 'steal'
+  const listen = async (listener: Listener): Promise<{errno?: number}> => {
+    const {port} = listener.asked.port === 0 ? listener.actual : listener.asked
+    if (!stealing || (incoming.ports && !incoming.ports.includes(port))) return {}
+    try {
+      await dataPlane.incoming.listen({id: listener.id, port, actual: listener.actual})
+      events.log(`incoming: port ${port} of the pod goes to ${listener.actual.address}:${listener.actual.port}`)
+      events.listening()
+      return {}
+    } catch (error) {
+      events.log(`incoming: port ${port} could not be stolen: ${(error as Error).message}`)
+      events.refused(port, error)
+      return {errno: constants.errno.EACCES}
+    }
+  }
+  const closed = (id: number) => dataPlane.incoming.close(id)
+  const output = outputDirectory === undefined ? undefined : openOutput(outputDirectory)
+  try {
+    const trap = await startTrap(
+      {
+        trapPath,
+        program: program.path,
+        argv: program.argv,
+        cwd: program.cwd,
+        env: environment,
+        stdio: {stdin: foreground ? 0 : 'ignore', stdout: output?.stdout ?? 1, stderr: output?.stderr ?? 2},
+        newSession: !foreground,
+        intercept,
+        incoming: stealing,
+        outgoing,
+        overlays,
+        local: [{cidr: dataPlane.address}],
+      },
+      {
+        connect: (request) => (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request),
+        listen,
+        listenerClosed: closed,
+        warning: (text) => events.log(`trap: ${text}`),
+      },
+    )
+    if (intercept) return {trap, close: () => {}}
+    const watch = watchPorts(trap.pid, {listen: async (listener) => void (await listen(listener)), closed})
+    return {trap, close: () => watch.close()}
+  } catch (error) {
+    throw startFailure(error, program.name)
+  } finally {
+    if (output) for (const fd of Object.values(output)) closeSync(fd)
+  }
+}
