@@ -1,7 +1,7 @@
 import {readdirSync} from 'node:fs'
 import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
-import {bootId, isAlive} from '../util/process.ts'
+import {bootId, exists, isAlive} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
 import {connectControl, type ControlReply} from './control.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from './state.ts'
@@ -23,6 +23,8 @@ const TEARDOWN_MS = 45_000
 const BIRTH_MS = 5000
 /** What is left of a session's processes after it has ended is gone within this time. */
 const GONE_MS = 5000
+/** For init to collect what has ended. */
+const COLLECT_MS = 5000
 /** Records of other jobs' dead sessions are kept for their own `ci stop`, but not for ever. */
 const STALE_MS = 24 * 3600 * 1000
 
@@ -51,6 +53,7 @@ async function stopSession(directory: SessionDirectory, options: StopOptions): P
     return undefined
   }
   const failure = isAlive(record.session) ? await askToStop(directory, record, options) : await afterDeath(directory)
+  await collected(directory.read() ?? record, options.hurry)
   directory.remove()
   return {
     id: record.id,
@@ -132,6 +135,15 @@ async function connectWhenServed(
 }
 
 /** Waits until the session and its trap, and with it the program's tree, are gone; false when they are not in time. */
+/**
+ * Waits until init has collected the ended processes, so that the process table is as it was. Most do it at once; some
+ * containers have one that takes seconds, or never does, which is not worth more than a moment.
+ */
+async function collected({session, trap}: SessionRecord, hurry: AbortSignal | undefined): Promise<void> {
+  const left = () => exists(session) || (trap !== undefined && exists(trap))
+  for (let waited = 0; waited < COLLECT_MS && !hurry?.aborted && left(); waited += 20) await delay(20)
+}
+
 async function gone(record: SessionRecord, ms: number): Promise<boolean> {
   const left = () => isAlive(record.session) || (record.trap !== undefined && isAlive(record.trap))
   for (let waited = 0; left(); waited += 20) {

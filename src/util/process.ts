@@ -32,6 +32,12 @@ export function identify(pid: number): ProcessId | undefined {
   return stat && {pid, startTime: stat.startTime, bootId: bootId()}
 }
 
+/** True while this process has an entry in the process table: also as a zombie that its parent has not collected. */
+export function exists(process: ProcessId): boolean {
+  const stat = readStat(process.pid)
+  return stat !== undefined && stat.startTime === process.startTime && process.bootId === bootId()
+}
+
 /** True while exactly this process runs; false for a zombie, a reused number or another boot. */
 export function isAlive(process: ProcessId): boolean {
   const stat = readStat(process.pid)
