@@ -1,7 +1,7 @@
 import {readdirSync} from 'node:fs'
 import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
-import {bootId, exists, isAlive} from '../util/process.ts'
+import {bootId, exists, isAlive, uncollectedOrphans} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
 import {connectControl, type ControlReply} from './control.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from './state.ts'
@@ -25,6 +25,8 @@ const BIRTH_MS = 5000
 const GONE_MS = 5000
 /** For init to collect what has ended. */
 const COLLECT_MS = 5000
+/** An init that has left a zombie of this age will not collect ours either. */
+const OLD_ORPHAN_S = 60
 /** Records of other jobs' dead sessions are kept for their own `ci stop`, but not for ever. */
 const STALE_MS = 24 * 3600 * 1000
 
@@ -140,6 +142,8 @@ async function connectWhenServed(
  * containers have one that takes seconds, or never does, which is not worth more than a moment.
  */
 async function collected({session, trap}: SessionRecord, hurry: AbortSignal | undefined): Promise<void> {
+  const own = [session.pid, trap?.pid]
+  if (uncollectedOrphans(OLD_ORPHAN_S).some((pid) => !own.includes(pid))) return
   const left = () => exists(session) || (trap !== undefined && exists(trap))
   for (let waited = 0; waited < COLLECT_MS && !hurry?.aborted && left(); waited += 20) await delay(20)
 }

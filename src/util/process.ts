@@ -1,4 +1,4 @@
-import {readFileSync} from 'node:fs'
+import {readdirSync, readFileSync} from 'node:fs'
 
 /** A process that cannot be confused with a later one of the same number: pid, start time, boot. */
 export interface ProcessId {
@@ -36,6 +36,24 @@ export function identify(pid: number): ProcessId | undefined {
 export function exists(process: ProcessId): boolean {
   const stat = readStat(process.pid)
   return stat !== undefined && stat.startTime === process.startTime && process.bootId === bootId()
+}
+
+/** USER_HZ of Linux on every architecture that we run on: the unit of start times in /proc (proc(5)). */
+const TICKS_PER_SECOND = 100
+
+/**
+ * Zombies that init has not collected, of processes that started at least `seconds` ago. Some, though init could have had
+ * them for long, mean an init that never collects its orphans: a program that became process 1 of a container by accident.
+ */
+export function uncollectedOrphans(seconds: number): number[] {
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0])
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const stat = readStat(pid)
+      return stat?.state === 'Z' && stat.parent === 1 && uptime - Number(stat.startTime) / TICKS_PER_SECOND >= seconds
+    })
 }
 
 /** True while exactly this process runs; false for a zombie, a reused number or another boot. */
