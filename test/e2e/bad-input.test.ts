@@ -4,6 +4,7 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from
 import type {ExitCodeName} from '../../src/errors/exit-codes.ts'
 import {expectExit, expectFailure, Harness} from './support/harness.ts'
 import type {Job} from './support/mirrord.ts'
+import {compile} from '../integration/trap/harness.ts'
 
 let harness: Harness
 let job: Job
@@ -218,6 +219,17 @@ describe('ci start refuses', () => {
     })
     expectFailure(result, exit, code, ...says)
     expect((await harness.who()).who).toBe('deployed')
+    await harness.nothingLeft(job)
+  })
+
+  test.each([
+    ['a kernel without user notification', 'old', 'INTERCEPTION_UNAVAILABLE_KERNEL_TOO_OLD'],
+    ['a container that denies seccomp(2)', 'seccomp', 'INTERCEPTION_UNAVAILABLE_SECCOMP_DENIED'],
+    ["Docker's default profile", 'getfd', 'INTERCEPTION_UNAVAILABLE_PIDFD_GETFD_DENIED'],
+  ])('%s', async (_, what, code) => {
+    const args = ['ci', 'start', '--target', 'deployment/echo', '--', 'true']
+    const result = await job.run(args, {below: [compile('deny'), what]})
+    expectFailure(result, 'interceptionUnavailable', code, '--no-intercept')
     await harness.nothingLeft(job)
   })
 

@@ -19,6 +19,14 @@ export interface Result {
   ms: number
 }
 
+/** How a command is run. */
+export interface SpawnOptions {
+  cwd?: string
+  env?: Record<string, string>
+  /** A program that runs the command, with its first arguments. */
+  below?: readonly string[]
+}
+
 /** A command that is still running. */
 export interface Running {
   child: ChildProcess
@@ -62,12 +70,10 @@ export class Job {
   }
 
   /** Starts `mirrord <args>` as a CI step would. */
-  spawn(
-    args: readonly string[],
-    {cwd = this.folder, env = {}}: {cwd?: string; env?: Record<string, string>} = {},
-  ): Running {
+  spawn(args: readonly string[], {cwd = this.folder, env = {}, below = []}: SpawnOptions = {}): Running {
     const began = Date.now()
-    const child = spawn(node, [path.join(root, 'bin/run.js'), ...args], {
+    const [program, ...words] = [...below, node, path.join(root, 'bin/run.js'), ...args]
+    const child = spawn(program!, words, {
       cwd,
       env: {...this.env, ...env},
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,7 +100,7 @@ export class Job {
   }
 
   /** Runs `mirrord <args>` to its end. */
-  run(args: readonly string[], options?: {cwd?: string; env?: Record<string, string>}): Promise<Result> {
+  run(args: readonly string[], options?: SpawnOptions): Promise<Result> {
     return this.spawn(args, options).result
   }
 
