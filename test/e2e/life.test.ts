@@ -1,3 +1,4 @@
+import {once} from 'node:events'
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
@@ -62,6 +63,19 @@ describe('ci start', () => {
       expectExit(started, 'success')
       expect(started.stdout).toContain(`port ${port}`)
       expectExit(await job.stop(), 'success')
+      await harness.nothingLeft(job)
+    } finally {
+      taken.close()
+    }
+  })
+
+  test('names the port when it is taken and nothing can replace it', async () => {
+    const taken = net.createServer().listen(0, '0.0.0.0')
+    await once(taken, 'listening')
+    try {
+      const {port} = taken.address() as net.AddressInfo
+      const result = await job.start('--no-intercept', ...target, '--', ...server, `${port}`, 'local')
+      expectFailure(result, 'portInUse', 'PORT_IN_USE', 'EADDRINUSE')
       await harness.nothingLeft(job)
     } finally {
       taken.close()
