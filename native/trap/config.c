@@ -8,11 +8,10 @@ static void *table(uint32_t count, size_t size) {
     if (!p) abort();
     return p;
 }
-/* Each element takes at least one byte of the frame, so a count beyond that is malformed, not a reason to allocate. */
-static uint32_t get_count(struct reader *r) {
-    uint32_t n = get_u32(r);
-    if (n > (size_t)(r->end - r->at)) r->bad = true;
-    return r->bad ? 0 : n;
+static struct blob get_blob(struct reader *r) {
+    struct blob b = {NULL, 0};
+    b.data = get_bytes(r, &b.length);
+    return b;
 }
 bool config_read(struct reader *r) {
     if (get_u32(r) != WIRE_VERSION) return false;
@@ -22,6 +21,7 @@ bool config_read(struct reader *r) {
     config.tcp = flags & FLAG_TCP;
     config.udp = flags & FLAG_UDP;
     config.intercept = flags & FLAG_INTERCEPT;
+    config.files_write = flags & FLAG_FILES_WRITE;
     config.hold_ms = get_u32(r);
     config.program = get_string(r);
     config.cwd = get_string(r);
@@ -46,7 +46,16 @@ bool config_read(struct reader *r) {
         config.locals[i].port = config.locals[i].base.port;
         if (config.locals[i].prefix > (config.locals[i].base.family == 4 ? 32 : 128)) r->bad = true;
     }
-    return !r->bad && r->at == r->end;
+    config.files = get_string(r);
+    config.rules = get_blob(r);
+    config.mapping = get_blob(r);
+    config.unix_streams = get_blob(r);
+    config.nskip = get_count(r);
+    config.skip = table(config.nskip, sizeof *config.skip);
+    for (uint32_t i = 0; i < config.nskip; i++) config.skip[i] = get_string(r);
+    config.hostname = get_string(r);
+    if (r->bad || r->at != r->end) return false;
+    return files_configure() && strlen(config.hostname) <= 64;
 }
 bool config_is_local(const struct addr *a) {
     for (uint32_t i = 0; i < config.nlocals; i++) {

@@ -1,7 +1,7 @@
 /* messages.h - numbers of the messages; src/trap/wire.ts describes every field, a unit test compares the two. */
 #ifndef MESSAGES_H
 #define MESSAGES_H
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define FRAME_LIMIT (16u << 20)
 enum message {
     MSG_HELLO = 1,
@@ -11,6 +11,9 @@ enum message {
     MSG_PEER_GONE = 5,
     MSG_SIGNAL_TREE = 6,
     MSG_KILL_TREE = 7,
+    MSG_FILE_ANSWER = 8,
+    MSG_FILES_CHANGED = 9,
+    MSG_CONNECT_UNIX_ANSWER = 10,
     MSG_STARTED = 64,
     MSG_FAILED = 65,
     MSG_CONNECT = 66,
@@ -23,8 +26,18 @@ enum message {
     MSG_TREE_EMPTY = 73,
     MSG_WARNING = 74,
     MSG_FATAL = 75,
+    MSG_FILE = 76,
+    MSG_FILE_GONE = 77,
+    MSG_FILE_CLOSED = 78,
+    MSG_CONNECT_UNIX = 79,
 };
-enum hello_flag { FLAG_NEW_SESSION = 1, FLAG_INCOMING = 2, FLAG_TCP = 4, FLAG_UDP = 8, FLAG_INTERCEPT = 16 };
+enum hello_flag { FLAG_NEW_SESSION = 1, FLAG_INCOMING = 2, FLAG_TCP = 4, FLAG_UDP = 8, FLAG_INTERCEPT = 16, FLAG_FILES_WRITE = 32 };
 enum connect_flag { CONNECT_UDP = 1, CONNECT_UNCONNECTED = 2, CONNECT_NONBLOCKING = 4, CONNECT_RELAY_IPV6 = 8 };
 enum outcome { OUTCOME_RELAY = 0, OUTCOME_ERRNO = 1, OUTCOME_DIRECT = 2 };
+enum file_operation {
+    FILE_LOOKUP = 1, FILE_OPEN = 2, FILE_STATFS = 3, FILE_MAP = 4, FILE_MKDIR = 5, FILE_RMDIR = 6, FILE_UNLINK = 7, FILE_RENAME = 8,
+    FILE_CHMOD = 9, FILE_CHOWN = 10, FILE_UTIMENS = 11, FILE_TRUNCATE = 12, FILE_LINK = 13, FILE_SYMLINK = 14, FILE_SYNC = 15,
+    FILE_CLOSE = 16, FILE_WATCH = 17,
+};
+#define LOOKUP_NOFOLLOW 1
 #endif

@@ -69,6 +69,8 @@ void wire_dispatch(uint8_t type, struct reader *r) {
         break;
     }
     case MSG_KILL_TREE: kill_tree(); break;
+    case MSG_FILE_ANSWER: file_answered(r); break;
+    case MSG_FILES_CHANGED: files_changed(); break;
     default: r->bad = true;
     }
 }
@@ -89,19 +91,8 @@ static void handle(const notif *n) {
         foreign(n);
         return;
     }
-    switch (n->data.nr) {
-    case SYS_connect: on_connect(n); return;
-    case SYS_bind: on_bind(n); return;
-    case SYS_listen: on_listen(n); return;
-    case SYS_accept: case SYS_accept4: on_accept(n); return;
-    case SYS_getpeername: on_name(n, true); return;
-    case SYS_getsockname: on_name(n, false); return;
-    case SYS_socket: on_socket(n); return;
-    case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg: on_send(n); return;
-    case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg: on_receive(n); return;
-    default:
-        if (!on_file(n)) answer_continue(n);
-    }
+    if (on_process(n) || on_net(n) || on_file(n)) return;
+    answer_continue(n);
 }
 
 static void report_exit(int status) {
@@ -131,7 +122,7 @@ static bool start(void) {
         goto failed;
     }
     if (own >= 0) close(own);
-    filter_program(&f, config.incoming, config.noverlays > 0);
+    filter_program(&f);
     spawn(&s, &f);
     if (s.error) goto failed;
     program = s.pid;

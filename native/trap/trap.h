@@ -28,21 +28,7 @@
 #define ERESTARTSYS_KERNEL 512
 #define ERESTARTNOINTR_KERNEL 513
 
-/* ---- addresses (address.c): v4-mapped IPv6 is IPv4 here; the socket's own family decides how it is written ---- */
-struct addr {
-    uint8_t family; /* 4, 6 or 0 for none */
-    uint8_t ip[16]; /* network order, IPv4 in the first four */
-    uint16_t port;  /* host order */
-    uint32_t scope; /* IPv6 link-local */
-};
-bool addr_from_sockaddr(struct addr *to, const void *sa, socklen_t len);
-socklen_t addr_to_sockaddr(const struct addr *from, int domain, struct sockaddr_storage *to); /* 0: does not fit the domain */
-bool addr_same_ip(const struct addr *a, const struct addr *b);
-bool addr_equal(const struct addr *a, const struct addr *b);
-bool addr_loopback(const struct addr *a);
-bool addr_unspecified(const struct addr *a);
-bool addr_multicast(const struct addr *a); /* or IPv4 broadcast */
-struct addr addr_loopback_of(const struct addr *like, uint16_t port);
+#include "net/address.h"
 
 /* ---- messages (wire.c) ---- */
 #include "messages.h"
@@ -51,13 +37,18 @@ uint8_t get_u8(struct reader *r);
 uint16_t get_u16(struct reader *r);
 uint32_t get_u32(struct reader *r);
 uint64_t get_u64(struct reader *r);
+int64_t get_i64(struct reader *r);
 char *get_string(struct reader *r); /* heap; NULL and bad when malformed or with a zero byte inside */
+uint8_t *get_bytes(struct reader *r, uint32_t *n); /* heap */
+uint32_t get_count(struct reader *r); /* of a list; 0 and bad when the frame cannot hold that many */
 struct addr get_addr(struct reader *r);
 void put_begin(enum message type);
 void put_u8(uint8_t v);
 void put_u32(uint32_t v);
 void put_u64(uint64_t v);
+void put_i64(int64_t v);
 void put_string(const char *s);
+void put_bytes(const void *data, size_t n);
 void put_addr(const struct addr *a);
 void put_end(void);
 void wire_open(int fd);
@@ -73,24 +64,24 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* ---- configuration (config.c) ---- */
 struct network { struct addr base; uint8_t prefix; uint16_t port; };
 struct overlay { char *path, *source, *name; };
+struct blob { uint8_t *data; uint32_t length; };
 struct config {
     bool new_session, incoming, tcp, udp, intercept;
     uint32_t hold_ms;
     char *program, *cwd, **argv;
     struct overlay *overlays; uint32_t noverlays;
     struct network *locals; uint32_t nlocals;
+    char *files;                                            /* directory of the copies of remote files; "" when files are local */
+    struct blob rules, mapping, unix_streams;               /* automata (files/rules.c); length 0: none */
+    bool files_write;                                       /* some path may be written remotely */
+    char **skip; uint32_t nskip;                            /* names of programs that run as without us */
+    char *hostname;                                         /* "" for this machine's */
 };
 extern struct config config;
 bool config_read(struct reader *r);
 bool config_is_local(const struct addr *a);
 
-/* ---- filter (filter.c) ---- */
-#include <linux/filter.h>
-#define WINDOW_LOW 900   /* UDP sockets live at these numbers: below FD_SETSIZE and the usual soft limit of 1024 */
-#define WINDOW_HIGH 1020
-struct filter { struct sock_filter code[256]; unsigned short length; };
-void filter_program(struct filter *f, bool incoming, bool files);
-void filter_probe(struct filter *f);
+#include "filter.h"
 
 /* ---- starting the program (spawn.c) ---- */
 struct spawned { pid_t pid; int listener; bool killable, sync_wake; int stage, error; };
@@ -128,29 +119,7 @@ uint64_t now_ns(void);
 void interrupt_begin(void); /* from here a blocking call of ours fails with EINTR after 5 ms; O_NONBLOCK is shared, so not ours to set */
 void interrupt_end(void);
 
-/* ---- sockets of the tree that we know something about (sockets.c), keyed by SO_COOKIE (never reused) ---- */
-struct sock {
-    struct sock *next;
-    uint64_t cookie, inode;
-    bool bound, relayed, accepted, datagram_relayed, listening, listen_seen, by_address, missed;
-    uint64_t listener_id;
-    struct addr asked, actual;      /* bound */
-    struct addr via;                /* relayed, accepted: the kernel's own peer, to notice a reconnected socket */
-    struct addr peer, local;        /* what the program shall see; local.family 0: the truth */
-};
-struct info { int domain, type, protocol; uint64_t cookie, inode; };
-bool sock_info(int fd, struct info *i);
-bool info_is_tcp(const struct info *i);
-bool info_is_udp(const struct info *i);
-struct sock *sock_find(uint64_t cookie);
-struct sock *sock_make(const struct info *i);
-void sock_sweep(void);
-struct sock *sock_each(struct sock *previous);
-bool inode_open_somewhere(uint64_t inode);
-int sock_flag(int fd, int level, int name);
-uint64_t sock_timeout(int fd, int name); /* ns, 0 for none */
-bool sock_kernel_peer(int fd, struct addr *a);
-bool sock_kernel_name(int fd, struct addr *a);
+#include "net/sockets.h"
 
 /* ---- calls that are held (calls.c) ---- */
 enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM };
@@ -183,43 +152,6 @@ bool calls_any(void);
 bool call_away(struct call *c);
 void calls_sweep(void);
 
-/* ---- system calls ---- */
-void on_connect(const notif *n);                 /* connect.c */
-void connect_answered(struct call *c);
-void connect_progress(struct call *c);
-void connect_reattach(struct call *c, const notif *n);
-void connect_gone(struct call *c);
-uint64_t next_id(void);
-void on_bind(const notif *n);                    /* bind.c */
-void on_listen(const notif *n);                  /* listen.c */
-void listen_answered(uint64_t id, int error);
-void listeners_check(void);
-void listeners_end(void);
-bool listeners_any(void);
-struct sock *listener_for(const struct addr *destination);
-void on_accept(const notif *n);                  /* accept.c */
-bool accept_attempt(struct call *c);
-void kept_tick(void);                            /* kept.c: accepted connections that nobody got yet */
-bool kept_any(void);
-void kept_add(const struct info *listener, int connection, const struct addr *listening);
-int kept_take(uint64_t cookie);
-void on_name(const notif *n, bool peer);         /* names.c */
-void peer_register(const struct addr *source, const struct addr *peer, const struct addr *local);
-void peer_forget(const struct addr *source);
-bool peer_lookup(const struct addr *source, struct addr *peer, struct addr *local);
-void on_socket(const notif *n);                  /* window.c */
-void on_send(const notif *n);                    /* send.c */
-void on_receive(const notif *n);                 /* receive.c */
-bool receive_attempt(struct call *c);            /* true: done */
-void datagram_answered(struct call *c);
-bool relay_find(const struct addr *remote, struct addr *relay, bool *direct); /* relays.c */
-void relay_add(const struct addr *remote, const struct addr *relay, bool direct);
-bool relay_original(const struct addr *relay, struct addr *remote);
-struct datagram { struct msghdr user; struct iovec iov[64]; uint8_t *data; size_t length; struct sockaddr_storage name; socklen_t name_length; uint8_t control[1024]; };
-ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool with_data); /* datagram.c */
-void datagram_free(struct datagram *m);
-bool on_file(const notif *n);                    /* files.c; false: not one of its numbers */
-
 /* ---- the tree (tree.c) and its processes (supervisor.c, probe.c) ---- */
 void tree_signal(pid_t root, int signal);
 int reap_all_of(pid_t supervisor);               /* the outer process */
@@ -228,4 +160,8 @@ void kill_tree(void);
 void epoll_watch(int fd, uint32_t events, void *tag, bool change);
 void epoll_forget(int fd);
 int probe(void);
+
+#include "net/net.h"
+#include "files/files.h"
+#include "processes/processes.h"
 #endif

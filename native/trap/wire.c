@@ -28,6 +28,11 @@ void put_u8(uint8_t v) { append(&v, 1); }
 static void put_u16(uint16_t v) { append(&v, 2); } /* both supported machines are little-endian */
 void put_u32(uint32_t v) { append(&v, 4); }
 void put_u64(uint64_t v) { append(&v, 8); }
+void put_i64(int64_t v) { append(&v, 8); }
+void put_bytes(const void *data, size_t n) {
+    put_u32((uint32_t)n);
+    append(data, n);
+}
 void put_string(const char *s) {
     size_t n = strlen(s);
     put_u32((uint32_t)n);
@@ -89,6 +94,21 @@ uint8_t get_u8(struct reader *r) { uint8_t v; take(r, &v, sizeof v); return v; }
 uint16_t get_u16(struct reader *r) { uint16_t v; take(r, &v, sizeof v); return v; }
 uint32_t get_u32(struct reader *r) { uint32_t v; take(r, &v, sizeof v); return v; }
 uint64_t get_u64(struct reader *r) { uint64_t v; take(r, &v, sizeof v); return v; }
+int64_t get_i64(struct reader *r) { int64_t v; take(r, &v, sizeof v); return v; }
+/* Each element takes at least one byte of the frame, so a count beyond that is malformed, not a reason to allocate. */
+uint32_t get_count(struct reader *r) {
+    uint32_t n = get_u32(r);
+    if (n > (size_t)(r->end - r->at)) r->bad = true;
+    return r->bad ? 0 : n;
+}
+uint8_t *get_bytes(struct reader *r, uint32_t *n) {
+    *n = get_count(r);
+    uint8_t *p = malloc((size_t)*n + 1);
+    if (!p) abort();
+    if (*n) memcpy(p, r->at, *n);
+    r->at += *n;
+    return p;
+}
 char *get_string(struct reader *r) {
     uint32_t n = get_u32(r);
     if (r->bad || (size_t)(r->end - r->at) < n || memchr(r->at, 0, n)) {

@@ -2,14 +2,28 @@ import {type ChildProcess, spawn} from 'node:child_process'
 import type {Duplex} from 'node:stream'
 import {constants} from 'node:os'
 import {startFailure, TrapError} from './trap-error.ts'
-import type {Address, ProgramExit, Trap, TrapHandlers, TrapOptions} from './types.ts'
-import {connectFlags, Decoder, encode, type Fields, helloFlags, outcomes, wireVersion} from './wire.ts'
+import type {
+  Address,
+  FileAnswer,
+  FileOperation,
+  ProgramExit,
+  Trap,
+  TrapHandlers,
+  TrapOptions,
+  UnixConnectAnswer,
+} from './types.ts'
+import {connectFlags, Decoder, encode, type Fields, fileOperations, helloFlags, outcomes, wireVersion} from './wire.ts'
 import type {Message, MessageName} from './wire.ts'
 
 export {TrapError, type TrapErrorReason} from './trap-error.ts'
 export {probeTrap} from './probe.ts'
 export type * from './types.ts'
+export {pathClasses} from './types.ts'
 
+const nothing = new Uint8Array(0)
+const operationNames = new Map<number, FileOperation>(
+  Object.entries(fileOperations).map(([name, number]) => [number, name as FileOperation]),
+)
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
 
 /** A question that the session has not answered, or whose connection is not yet made. */
@@ -50,7 +64,7 @@ export function startTrap(options: TrapOptions, handlers: TrapHandlers): Promise
 }
 
 function helloOf(options: TrapOptions): Fields<'hello'> {
-  const {newSession, incoming, tcp, udp, intercept} = helloFlags
+  const {newSession, incoming, tcp, udp, intercept, filesWrite} = helloFlags
   return {
     version: wireVersion,
     flags:
@@ -58,7 +72,8 @@ function helloOf(options: TrapOptions): Fields<'hello'> {
       (options.incoming ? incoming : 0) |
       (options.outgoing.tcp ? tcp : 0) |
       (options.outgoing.udp ? udp : 0) |
-      (options.intercept ? intercept : 0),
+      (options.intercept ? intercept : 0) |
+      (options.files?.writable ? filesWrite : 0),
     holdMs: options.nonBlockingHold ?? 1000,
     program: options.program,
     cwd: options.cwd,
@@ -68,6 +83,12 @@ function helloOf(options: TrapOptions): Fields<'hello'> {
       const [address = '', prefix] = cidr.split('/')
       return {network: {address, port: port ?? 0}, prefix: Number(prefix ?? (address.includes(':') ? 128 : 32))}
     }),
+    files: options.files?.directory ?? '',
+    rules: options.files?.rules ?? nothing,
+    mapping: options.files?.mapping ?? nothing,
+    unixStreams: options.unixStreams ?? nothing,
+    skip: options.skip ?? [],
+    hostname: options.hostname ?? '',
   }
 }
 
@@ -81,6 +102,8 @@ class Connection {
   private readonly reject: (error: TrapError) => void
   private readonly decoder = new Decoder()
   private readonly questions = new Map<number, Question>()
+  /** Questions about files and unix sockets: their callers may go. */
+  private readonly asking = new Map<number, AbortController>()
   private readonly exit = Promise.withResolvers<ProgramExit>()
   private readonly end = Promise.withResolvers<{clean: boolean; reason?: string}>()
   private reason: string | undefined
@@ -161,6 +184,18 @@ class Connection {
       case 'listenerClosed':
         this.handlers.listenerClosed(message.id)
         break
+      case 'file':
+        void this.file(message)
+        break
+      case 'fileGone':
+        this.asking.get(message.id)?.abort()
+        break
+      case 'fileClosed':
+        this.handlers.fileClosed?.(message.object)
+        break
+      case 'connectUnix':
+        void this.connectUnix(message)
+        break
       case 'exited':
         this.exit.resolve(message.signal ? {signal: signalNames.get(message.signal)} : {code: message.code})
         break
@@ -238,6 +273,59 @@ class Connection {
     if (held) void this.send('listenAnswer', {id, errno})
   }
 
+  private async file(message: Fields<'file'>): Promise<void> {
+    const {id, path} = message
+    const operation = operationNames.get(message.operation)
+    if (!operation || !this.handlers.file) throw new Error('a question about files that nobody answers')
+    const caller = new AbortController()
+    this.asking.set(id, caller)
+    let answer: FileAnswer
+    try {
+      answer = await this.handlers.file({...message, operation, gone: caller.signal})
+    } catch (error) {
+      if (!caller.signal.aborted) this.handlers.warning(`${operation} of ${path} failed: ${String(error)}`)
+      answer = {errno: constants.errno.EIO}
+    }
+    this.asking.delete(id)
+    if (caller.signal.aborted) return
+    const {errno = 0, validMs = 0, source = '', text = '', object = 0, mode = 0, uid = 0, gid = 0} = answer
+    const {links = 0, blocks = 0, rdev = 0, numbers = []} = answer
+    void this.send('fileAnswer', {
+      id,
+      errno,
+      validMs,
+      source,
+      text,
+      object,
+      mode,
+      uid,
+      gid,
+      links,
+      blocks,
+      rdev,
+      numbers,
+    })
+  }
+
+  private async connectUnix(message: Fields<'connectUnix'>): Promise<void> {
+    const {id, pid, path, seqpacket} = message
+    const caller = new AbortController()
+    this.asking.set(id, caller)
+    let answer: UnixConnectAnswer
+    try {
+      if (!this.handlers.connectUnix) throw new Error('nobody answers for unix sockets')
+      answer = await this.handlers.connectUnix({pid, path, seqpacket: seqpacket !== 0, gone: caller.signal})
+    } catch (error) {
+      this.handlers.warning(`connect to the unix socket ${Buffer.from(path).toString()} failed: ${String(error)}`)
+      answer = {errno: constants.errno.ECONNREFUSED}
+    }
+    this.asking.delete(id)
+    if (caller.signal.aborted) return
+    const outcome = 'relay' in answer ? outcomes.relay : 'errno' in answer ? outcomes.errno : outcomes.direct
+    const errno = 'errno' in answer ? answer.errno : 0
+    void this.send('connectUnixAnswer', {id, outcome, errno, relay: 'relay' in answer ? answer.relay : ''})
+  }
+
   private gone(id: number): void {
     const question = this.questions.get(id)
     this.questions.delete(id)
@@ -249,6 +337,7 @@ class Connection {
     if (this.over) return
     this.over = true
     for (const id of [...this.questions.keys()]) this.gone(id)
+    for (const caller of this.asking.values()) caller.abort()
     const reason = this.clean ? undefined : (this.reason ?? 'the trap was lost')
     this.reject(new TrapError('lost', reason ?? 'the program ended before it was started'))
     this.exit.resolve({})
@@ -261,6 +350,7 @@ class Connection {
       programPid,
       registerPeer: (source, peer, local) => this.send('peer', {source, peer, local}),
       forgetPeer: (source) => void this.send('peerGone', {source}),
+      filesChanged: () => void this.send('filesChanged', {}),
       signalTree: (signal) => void this.send('signalTree', {signal: constants.signals[signal]}),
       killTree: () => void this.send('killTree', {}),
       exited: this.exit.promise,

@@ -1,3 +1,5 @@
+import type {fileOperations} from './wire.ts'
+
 /** An IP address and a port. `address` is IPv4 dotted or IPv6 text, never v4-mapped; port 0 means "any". */
 export interface Address {
   address: string
@@ -29,9 +31,100 @@ export interface TrapOptions {
   overlays: readonly {path: string; source: string}[]
   /** Destinations that are connected as asked, without a question. `cidr` is an address or a network. */
   local: readonly {cidr: string; port?: number}[]
+  /** Remote files; absent: every path but the overlays is local. */
+  files?: FileOptions
+  /** Automaton (see patterns/) of unix socket paths that are connected in the target; a leading zero byte is shown as `@`. */
+  unixStreams?: Uint8Array
+  /** Names (of the executable or of argv[0]) of programs that run as without the trap; what they start is judged anew. */
+  skip?: readonly string[]
+  /** What uname(2) shows as the host's name, so gethostname(3) too; 64 bytes at most. Absent: this machine's. */
+  hostname?: string
   /** Longest time in ms that a connect of a non-blocking socket is held before `hurry` fires. Default 1000. */
   nonBlockingHold?: number
 }
+
+/** What the trap needs to decide about paths by itself. */
+export interface FileOptions {
+  /**
+   * Private directory of the local copies: the remote path /a/b is DIRECTORY/a/b. A path below it means the remote one again
+   * (that is how relative paths and /proc/PID/fd lead back).
+   */
+  directory: string
+  /** Automaton (see patterns/) over absolute, normalised paths; its lowest matching label is a `pathClasses` value, none is `local`. */
+  rules: Uint8Array
+  /** Automaton of paths that may have to be mapped: any label asks `map`. Absent: no mapping. */
+  mapping?: Uint8Array
+  /** Some path may be read-write: the calls that change files are trapped too. */
+  writable: boolean
+}
+
+/** Labels of `FileOptions.rules`, in the order of their precedence being decided by who builds the automaton. */
+export const pathClasses = {notFound: 1, readWrite: 2, readOnly: 3, local: 4} as const
+
+/**
+ * A question about a remote path. Paths are absolute and normalised ("." and ".." and double slashes taken out), links in
+ * them are the target's to follow. `flags` and `mode` are those of the system call (open flags of this machine).
+ *
+ * - `lookup`: metadata and a placeholder: `source` is a local file of the same type, size and times (a link for a link when
+ *   `noFollow`), `text` a link's target.
+ * - `open`: `source` is opened by the trap with the program's flags: the complete copy; a directory holds every name that
+ *   the program shall see. With a writing flag the remote file is opened too, and `object` is the copy's inode number.
+ * - `statfs`: `numbers` are type, block size, blocks, free, available, files, free files, id[0], id[1], name length, fragment
+ *   size, flags.
+ * - `map`: `text` is what `path` is mapped to (itself when nothing applies).
+ * - `mkdir`, `rmdir`, `unlink`, `rename` (other), `chmod`, `chown` (numbers: uid, gid; -1 keeps), `utimens` (numbers: atime s,
+ *   ns, mtime s, ns; ns UTIME_NOW and UTIME_OMIT of utimensat(2)), `truncate` (numbers: length), `link` (other is the new name),
+ *   `symlink` (other is the target's text). chmod, chown and utimens with an `object` are of the open copy.
+ * - `sync`: everything written to the copy `object` has reached the target. `close`: the same, and one descriptor goes.
+ * - `watch`: changes of the remote file or directory show in its copy `source` from now on (inotify).
+ */
+export interface FileRequest {
+  operation: FileOperation
+  pid: number
+  path: string
+  other: string
+  flags: number
+  mode: number
+  object: number
+  numbers: readonly number[]
+  /** Aborts when the caller is gone (killed): nobody uses the answer. */
+  gone: AbortSignal
+}
+
+/** What a `FileRequest` asks for. */
+export type FileOperation = keyof typeof fileOperations
+
+/** The answer to a `FileRequest`: an errno, or what the operation gives. */
+export interface FileAnswer {
+  errno?: number
+  /** How long in ms the trap may give this answer (errno included) again without asking; 0 or absent: once. */
+  validMs?: number
+  source?: string
+  text?: string
+  /** Inode number of the copy. */
+  object?: number
+  /** st_mode with the type, of the remote file. */
+  mode?: number
+  uid?: number
+  gid?: number
+  links?: number
+  blocks?: number
+  rdev?: number
+  numbers?: readonly number[]
+}
+
+/** A unix stream or seqpacket socket of the tree connects to a path of the target. */
+export interface UnixConnectRequest {
+  pid: number
+  /** Message boundaries count: the relay's stream carries each message as `u32 length, bytes`, little-endian, both ways. */
+  seqpacket: boolean
+  /** As in sun_path, without trailing zero bytes; an abstract name begins with one. */
+  path: Uint8Array
+  gone: AbortSignal
+}
+
+/** The answer to a `UnixConnectRequest`. `relay`: path of a listening unix stream socket that only this connection uses. */
+export type UnixConnectAnswer = {relay: string} | {errno: number} | {direct: true}
 
 /** The program (or one of its descendants) connects, or sends a first datagram to port 53. */
 export interface ConnectRequest {
@@ -95,6 +188,12 @@ export interface TrapHandlers {
   listen(listener: Listener): Promise<{errno?: number}>
   /** Closed by its last holder, or its processes ended; within about 300 ms. Not called for a listen that failed. */
   listenerClosed(id: number): void
+  /** Only with `TrapOptions.files`. Rejecting makes the call fail with EIO and raises a warning. */
+  file?(request: FileRequest): Promise<FileAnswer>
+  /** The last descriptor of a copy that was open for writing is closed, or its processes ended: it is complete. */
+  fileClosed?(object: number): void
+  /** Only with `TrapOptions.unixStreams`. Rejecting makes connect fail with ECONNREFUSED and raises a warning. */
+  connectUnix?(request: UnixConnectRequest): Promise<UnixConnectAnswer>
   /** Something that the user should know: a process that cannot be intercepted, for example. */
   warning(text: string): void
 }
@@ -111,6 +210,8 @@ export interface Trap {
   registerPeer(source: Address, peer: Address, local: Address): Promise<void>
   /** The connection from `source` has ended. Sockets that the program already holds keep their addresses. */
   forgetPeer(source: Address): void
+  /** Answers about remote files given so far are no longer true. */
+  filesChanged(): void
   /** Sends a signal to every process of the tree. */
   signalTree(signal: NodeJS.Signals): void
   /** SIGKILL to everything until nothing is left; `ended` resolves then. */

@@ -4,7 +4,7 @@ import type {Address} from './types.ts'
 /**
  * Every message between the session and mirrord-trap, once. native/trap/messages.h mirrors the numbers (a unit test
  * compares them) and native/trap/README.md explains them. A frame is `u32 length of the rest, u8 number, fields in this
- * order`; integers are little-endian; a string is `u32 bytes, UTF-8 without zero bytes`; an address is `u8 family (4, 6, or 0
+ * order`; integers are little-endian; a string is `u32 bytes, UTF-8 without zero bytes`; bytes are `u32 bytes, anything`; an address is `u8 family (4, 6, or 0
  * for none), 16 bytes (IPv4 in the first four), u16 port`; a list is `u32 count, elements`.
  */
 export const messages = {
@@ -20,6 +20,12 @@ export const messages = {
       argv: ['string'],
       overlays: [{path: 'string', source: 'string'}],
       local: [{network: 'address', prefix: 'u8'}],
+      files: 'string',
+      rules: 'bytes',
+      mapping: 'bytes',
+      unixStreams: 'bytes',
+      skip: ['string'],
+      hostname: 'string',
     },
   },
   connectAnswer: {id: 2, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'address', local: 'address'}},
@@ -28,6 +34,26 @@ export const messages = {
   peerGone: {id: 5, fields: {source: 'address'}},
   signalTree: {id: 6, fields: {signal: 'u8'}},
   killTree: {id: 7, fields: {}},
+  fileAnswer: {
+    id: 8,
+    fields: {
+      id: 'u64',
+      errno: 'u32',
+      validMs: 'u32',
+      source: 'string',
+      text: 'string',
+      object: 'u64',
+      mode: 'u32',
+      uid: 'u32',
+      gid: 'u32',
+      links: 'u64',
+      blocks: 'u64',
+      rdev: 'u64',
+      numbers: ['i64'],
+    },
+  },
+  filesChanged: {id: 9, fields: {}},
+  connectUnixAnswer: {id: 10, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'string'}},
   // trap → session
   started: {id: 64, fields: {pid: 'u32', flags: 'u8'}},
   failed: {id: 65, fields: {stage: 'u8', errno: 'u32'}},
@@ -41,16 +67,55 @@ export const messages = {
   treeEmpty: {id: 73, fields: {}},
   warning: {id: 74, fields: {text: 'string'}},
   fatal: {id: 75, fields: {text: 'string'}},
+  file: {
+    id: 76,
+    fields: {
+      id: 'u64',
+      pid: 'u32',
+      operation: 'u8',
+      flags: 'u32',
+      mode: 'u32',
+      object: 'u64',
+      path: 'string',
+      other: 'string',
+      numbers: ['i64'],
+    },
+  },
+  fileGone: {id: 77, fields: {id: 'u64'}},
+  fileClosed: {id: 78, fields: {object: 'u64'}},
+  connectUnix: {id: 79, fields: {id: 'u64', pid: 'u32', seqpacket: 'u8', path: 'bytes'}},
 } as const
 
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
-export const wireVersion = 1
+export const wireVersion = 2
 /** Bits of `hello.flags`. */
-export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16} as const
+export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16, filesWrite: 32} as const
 /** Bits of `connect.flags`. */
 export const connectFlags = {udp: 1, unconnected: 2, nonBlocking: 4, relayIpv6: 8} as const
 /** Values of `connectAnswer.outcome`. */
 export const outcomes = {relay: 0, errno: 1, direct: 2} as const
+/** Values of `file.operation`; what each means is `FileRequest`. */
+export const fileOperations = {
+  lookup: 1,
+  open: 2,
+  statfs: 3,
+  map: 4,
+  mkdir: 5,
+  rmdir: 6,
+  unlink: 7,
+  rename: 8,
+  chmod: 9,
+  chown: 10,
+  utimens: 11,
+  truncate: 12,
+  link: 13,
+  symlink: 14,
+  sync: 15,
+  close: 16,
+  watch: 17,
+} as const
+/** Bits of `file.flags` of a lookup. */
+export const lookupFlags = {noFollow: 1} as const
 /** Values of `failed.stage`: which step of starting the program failed. */
 export const stages = {clone: 1, seccomp: 2, chdir: 3, exec: 4, getfd: 5} as const
 /** Largest frame either side accepts, in bytes after the length. */
@@ -60,7 +125,9 @@ interface Scalars {
   u8: number
   u32: number
   u64: number
+  i64: number
   string: string
+  bytes: Uint8Array
   address: Address | undefined
 }
 type FieldType = keyof Scalars | readonly [keyof Scalars] | readonly [Readonly<Record<string, keyof Scalars>>]
@@ -172,6 +239,16 @@ class Writer {
         this.parts.push(bytes)
         break
       }
+      case 'i64': {
+        const bytes = Buffer.alloc(8)
+        bytes.writeBigInt64LE(BigInt(value as number))
+        this.parts.push(bytes)
+        break
+      }
+      case 'bytes':
+        this.scalar('u32', (value as Uint8Array).length)
+        this.parts.push(Buffer.from(value as Uint8Array))
+        break
       case 'string': {
         const bytes = Buffer.from(value as string)
         if (bytes.includes(0)) throw new WireError('a zero byte inside a string')
@@ -251,6 +328,14 @@ class Reader {
         if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new WireError('an identifier out of range')
         return Number(value)
       }
+      case 'i64': {
+        const value = this.take(8).readBigInt64LE()
+        if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
+          throw new WireError('a number out of range')
+        return Number(value)
+      }
+      case 'bytes':
+        return this.take(this.take(4).readUInt32LE())
       case 'string':
         return this.take(this.take(4).readUInt32LE()).toString('utf8')
       case 'address': {

@@ -2,13 +2,13 @@ import {spawn} from 'node:child_process'
 import type {Duplex} from 'node:stream'
 import fc from 'fast-check'
 import {beforeAll, describe, expect, it} from 'vitest'
-import {Decoder, encode, type Message} from '../../../src/trap/wire.ts'
+import {Decoder, encode, wireVersion, type Message} from '../../../src/trap/wire.ts'
 import {buildTrap, trapPath} from './harness.ts'
 
 beforeAll(buildTrap)
 
 const hello = encode('hello', {
-  version: 1,
+  version: wireVersion,
   flags: 1,
   holdMs: 1000,
   program: '/bin/sleep',
@@ -16,6 +16,12 @@ const hello = encode('hello', {
   argv: ['sleep', '1000'],
   overlays: [],
   local: [],
+  files: '',
+  rules: new Uint8Array(0),
+  mapping: new Uint8Array(0),
+  unixStreams: new Uint8Array(0),
+  skip: [],
+  hostname: '',
 })
 
 /** Speaks raw bytes to a trap; resolves with what it said and how it ended. */

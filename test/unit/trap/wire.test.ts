@@ -8,6 +8,7 @@ import {
   connectFlags,
   Decoder,
   encode,
+  fileOperations,
   frameLimit,
   helloFlags,
   messages,
@@ -33,6 +34,8 @@ const scalars = {
   u8: fc.integer({min: 0, max: 255}),
   u32: fc.integer({min: 0, max: 0xff_ff_ff_ff}),
   u64: fc.maxSafeNat(),
+  i64: fc.maxSafeInteger(),
+  bytes: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
   string: text,
   address: fc.option(address, {nil: undefined}),
 }
@@ -136,6 +139,7 @@ describe('the wire format', () => {
     for (const [name, bit] of Object.entries(helloFlags)) expect(values.get(`FLAG_${upper(name)}`)).toBe(bit)
     for (const [name, bit] of Object.entries(connectFlags))
       expect(values.get(`CONNECT_${upper(name).replace('NON_BLOCKING', 'NONBLOCKING')}`)).toBe(bit)
+    for (const [name, value] of Object.entries(fileOperations)) expect(values.get(`FILE_${upper(name)}`)).toBe(value)
     for (const [name, value] of Object.entries(outcomes)) expect(values.get(`OUTCOME_${upper(name)}`)).toBe(value)
     const order =
       /enum stage \{([^}]*)\}/

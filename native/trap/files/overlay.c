@@ -1,4 +1,4 @@
-/* files.c - files of the target over local paths: exact absolute paths, for reading. */
+/* overlay.c - files of the target over local paths: exact absolute paths, for reading. */
 #include "trap.h"
 #include <linux/limits.h>
 #include <linux/openat2.h>
@@ -95,6 +95,26 @@ static void access_overlay(const notif *n, const struct overlay *o, int mode) {
     answer_result(n, access(o->source, mode) ? -errno : 0);
 }
 
+bool files_configure(void) { return true; }
+void file_answered(struct reader *r) { r->bad = true; }
+void files_changed(void) {}
+void files_filter(struct filter *f) {
+    if (!config.noverlays) return;
+#ifdef SYS_open
+    filter_trap(f, SYS_open);
+    filter_trap(f, SYS_stat);
+    filter_trap(f, SYS_lstat);
+    filter_trap(f, SYS_access);
+    filter_trap(f, SYS_readlink);
+#endif
+    filter_trap(f, SYS_openat);
+    filter_trap(f, SYS_openat2);
+    filter_trap(f, SYS_newfstatat);
+    filter_trap(f, SYS_statx);
+    filter_trap(f, SYS_faccessat);
+    filter_trap(f, SYS_faccessat2);
+    filter_trap(f, SYS_readlinkat);
+}
 bool on_file(const notif *n) {
     const __u64 *a = n->data.args;
     const struct overlay *o;

@@ -1,0 +1,27 @@
+/* sockets.h - what we remember of the tree's sockets, keyed by SO_COOKIE (never reused). */
+#ifndef NET_SOCKETS_H
+#define NET_SOCKETS_H
+#include "net/address.h"
+struct sock {
+    struct sock *next;
+    uint64_t cookie, inode;
+    bool bound, relayed, accepted, datagram_relayed, listening, listen_seen, by_address, missed;
+    uint64_t listener_id;
+    struct addr asked, actual;      /* bound */
+    struct addr via;                /* relayed, accepted: the kernel's own peer, to notice a reconnected socket */
+    struct addr peer, local;        /* what the program shall see; local.family 0: the truth */
+};
+struct info { int domain, type, protocol; uint64_t cookie, inode; };
+bool sock_info(int fd, struct info *i);
+bool info_is_tcp(const struct info *i);
+bool info_is_udp(const struct info *i);
+struct sock *sock_find(uint64_t cookie);
+struct sock *sock_make(const struct info *i);
+void sock_sweep(void);
+struct sock *sock_each(struct sock *previous);
+bool inode_open_somewhere(uint64_t inode);
+int sock_flag(int fd, int level, int name);
+uint64_t sock_timeout(int fd, int name); /* ns, 0 for none */
+bool sock_kernel_peer(int fd, struct addr *a);
+bool sock_kernel_name(int fd, struct addr *a);
+#endif
