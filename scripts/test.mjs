@@ -1,5 +1,6 @@
 // `npm test`: the set-up, then every check. `npm run test:long` runs every large matrix whole instead of a fixed slice of it.
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {main, node22, root} from './lib/run.mjs'
 import {add, check, none, report, vitest} from './lib/results.mjs'
@@ -31,9 +32,20 @@ await main(async () => {
   await count(check('types', node22, [tool('typescript/bin/tsc'), '--noEmit']))
   await count(check('lint', node22, [tool('eslint/bin/eslint.js'), '.']))
   await count(check('format', node22, [tool('prettier/bin/prettier.cjs'), '--check', '.']))
-  await count(vitest('unit and integration tests', 'vitest.config.ts', {env}))
-  await count(
-    vitest('end-to-end tests on the sandbox', 'vitest.e2e.config.ts', {env: {...env, MIRRORD_E2E_KUBECONFIG: ''}}),
-  )
+  const folder = mkdtempSync(join(tmpdir(), 'mirrord-test-'))
+  try {
+    const [hermetic, e2e] = ['hermetic.json', 'e2e.json'].map((name) => join(folder, name))
+    await count(vitest('unit and integration tests', 'vitest.config.ts', {env, file: hermetic}))
+    await count(
+      vitest('end-to-end tests on the sandbox', 'vitest.e2e.config.ts', {
+        env: {...env, MIRRORD_E2E_KUBECONFIG: ''},
+        file: e2e,
+      }),
+    )
+    const results = [hermetic, e2e].filter((file) => existsSync(file))
+    await count(check('behaviours', node22, [join(root, 'scripts/lib/behaviour-table.ts'), ...results]))
+  } finally {
+    rmSync(folder, {recursive: true, force: true})
+  }
   return report(long ? 'npm run test:long' : 'npm test', counts)
 })

@@ -24,11 +24,11 @@ export async function check(name, file, args) {
   return {passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0}
 }
 
-/** Runs vitest with a configuration and counts its tests; one that ends without a result is one failure. */
-export async function vitest(name, config, {env = {}, args = []} = {}) {
+/** Runs vitest with a configuration and counts its tests; one that ends without a result is one failure. `file` keeps vitest's own results. */
+export async function vitest(name, config, {env = {}, args = [], file: kept} = {}) {
   console.log(`\n== ${name}`)
   const folder = mkdtempSync(join(tmpdir(), 'mirrord-results-'))
-  const file = join(folder, 'results.json')
+  const file = kept ?? join(folder, 'results.json')
   try {
     const code = await runAttached(
       node22,
