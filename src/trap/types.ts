@@ -58,8 +58,19 @@ export interface FileOptions {
   writable: boolean
 }
 
-/** Labels of `FileOptions.rules`, in the order of their precedence being decided by who builds the automaton. */
-export const pathClasses = {notFound: 1, readWrite: 2, readOnly: 3, local: 4} as const
+/**
+ * Labels of `FileOptions.rules`, in the order of their precedence being decided by who builds the automaton. `modeReadWrite`
+ * and `modeReadOnly`: remote only because of the mode, no pattern says so (rules 9 and 10); the trap then holds for local what
+ * lies at or below the working directory of the process, and its executable, as the list of default local paths does.
+ */
+export const pathClasses = {
+  notFound: 1,
+  readWrite: 2,
+  readOnly: 3,
+  local: 4,
+  modeReadWrite: 5,
+  modeReadOnly: 6,
+} as const
 
 /**
  * A question about a remote path. Paths are absolute and normalised ("." and ".." and double slashes taken out), links in
