@@ -36,4 +36,5 @@ bool relay_original(const struct addr *relay, struct addr *remote);
 struct datagram { struct msghdr user; struct iovec iov[64]; uint8_t *data; size_t length; struct sockaddr_storage name; socklen_t name_length; uint8_t control[1024]; };
 ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool with_data); /* datagram.c */
 void datagram_free(struct datagram *m);
+int bridge(const char *address);                  /* bridge.c: `mirrord-trap --seqpacket`; the exit code */
 #endif
