@@ -14,11 +14,11 @@
 static int epoll_fd = -1, reaper_fd = -1, children_fd = -1;
 static pid_t program;
 static bool killing, program_ended;
-/* Tags of the epoll set; anything else is a held call. */
-static char tag_listener, tag_children, tag_reaper, tag_session;
+/* Tags of the epoll set; any other one knows itself what to do. */
+static struct watcher tag_listener, tag_children, tag_reaper, tag_session;
 
-void epoll_watch(int fd, uint32_t events, void *tag, bool change) {
-    struct epoll_event e = {.events = events, .data = {.ptr = tag}};
+void epoll_watch(int fd, uint32_t events, struct watcher *w, bool change) {
+    struct epoll_event e = {.events = events, .data = {.ptr = w}};
     if (epoll_ctl(epoll_fd, change ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e)) warn("a descriptor cannot be watched: %s", strerror(errno));
 }
 void epoll_forget(int fd) { epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
@@ -181,7 +181,7 @@ static void session_lost(void) { /* without it every answer would be missing: no
     wire_close();
     kill_tree();
 }
-static void on_event(void *tag, uint32_t events) {
+static void on_event(struct watcher *tag, uint32_t events) {
     if (tag == &tag_session) {
         if (!wire_receive(false)) session_lost();
     } else if (tag == &tag_listener) {
@@ -192,7 +192,7 @@ static void on_event(void *tag, uint32_t events) {
     } else if (tag == &tag_reaper) {
         epoll_forget(reaper_fd);
         kill_tree();
-    } else if (tag != &tag_children) calls_ready(tag);
+    } else if (tag != &tag_children) tag->ready(tag, events);
 }
 
 /* The last words. The session closes when it has read them; if we closed first, a message of its own on the way would

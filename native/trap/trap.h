@@ -123,16 +123,18 @@ void interrupt_end(void);
 
 /* ---- calls that are held (calls.c) ---- */
 enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM };
+struct watcher { void (*ready)(struct watcher *w, uint32_t events); }; /* first member of what epoll_watch gets as its tag */
 struct call {
-    struct call *next;
+    struct watcher watcher;
+    struct call *previous, *next, *finished, *id_next, **id_at, *cookie_next, **cookie_at; /* calls.c */
     enum kind kind;
     notif n;
     bool attached;       /* false: answered "restart", expected again */
     bool over;           /* to be freed by the loop */
     int fd;              /* duplicate, or -1 */
     uint32_t watching;   /* epoll events on fd */
-    uint64_t id, cookie; /* question to the session; socket */
-    uint64_t deadline, detached_at;
+    uint64_t id, cookie; /* question to the session; socket: set once, at once after call_hold */
+    uint64_t deadline, limit, detached_at; /* of the program's patience; of the session's */
     bool hurried, answered;
     struct addr remote;
     struct info info;
@@ -157,7 +159,7 @@ void tree_signal(pid_t root, int signal);
 int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */
 void kill_tree(void);
-void epoll_watch(int fd, uint32_t events, void *tag, bool change);
+void epoll_watch(int fd, uint32_t events, struct watcher *w, bool change);
 void epoll_forget(int fd);
 int probe(void);
 

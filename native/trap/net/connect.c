@@ -89,6 +89,19 @@ void connect_gone(struct call *c) {
     put_u64(c->id);
     put_end();
 }
+/* Neither the session nor the relay came to an end of it. */
+void connect_expired(struct call *c) {
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    warn("connect of process %d: no answer in 90 s", process_of(c->n.pid));
+    if (c->kind == HELD_RELAY) {
+        connect(c->fd, &none, sizeof none); /* its handshake would go on */
+        finish(c, ETIMEDOUT);
+        return;
+    }
+    connect_gone(c);
+    answer_error(&c->n, ETIMEDOUT);
+    call_end(c);
+}
 /* The answer is in c. While the caller is away in a signal handler it waits here. */
 void connect_answered(struct call *c) {
     c->answered = true;

@@ -151,6 +151,15 @@ void listen_answered(uint64_t id, int error) {
     }
 }
 
+static void closed(struct sock *s);
+/* The session does not know in time whether the port is to be had. The listener ends, and the session is told so: it may still subscribe. */
+void listen_expired(struct call *c) {
+    struct sock *s = sock_find(c->cookie);
+    uint64_t id = c->id;
+    warn("listen of process %d: no answer in 60 s", process_of(c->n.pid));
+    if (s && s->listening && s->listener_id == id) closed(s);
+    listen_answered(id, ETIMEDOUT);
+}
 static void closed(struct sock *s) {
     forget(s);
     put_begin(MSG_LISTENER_CLOSED);

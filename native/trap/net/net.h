@@ -7,10 +7,12 @@ void connect_answered(struct call *c);
 void connect_progress(struct call *c);
 void connect_reattach(struct call *c, const notif *n);
 void connect_gone(struct call *c);
+void connect_expired(struct call *c);
 uint64_t next_id(void);
 void on_bind(const notif *n);                    /* bind.c */
 void on_listen(const notif *n);                  /* listen.c */
 void listen_answered(uint64_t id, int error);
+void listen_expired(struct call *c);
 void listeners_check(void);
 void listeners_end(void);
 bool listeners_any(void);
@@ -30,6 +32,7 @@ void on_send(const notif *n);                    /* send.c */
 void on_receive(const notif *n);                 /* receive.c */
 bool receive_attempt(struct call *c);            /* true: done */
 void datagram_answered(struct call *c);
+void datagram_expired(struct call *c);
 bool relay_find(const struct addr *remote, struct addr *relay, bool *direct); /* relays.c */
 void relay_add(const struct addr *remote, const struct addr *relay, bool direct);
 bool relay_original(const struct addr *relay, struct addr *remote);

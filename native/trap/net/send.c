@@ -114,6 +114,11 @@ void on_send(const notif *n) {
     else if (k == NOT_OURS || k == -EFAULT) answer_continue(n);
     else answer_result(n, k);
 }
+void datagram_expired(struct call *c) {
+    warn("no answer in 10 s to where datagrams of process %d go", process_of(c->n.pid));
+    answer_error(&c->n, ENETUNREACH);
+    call_end(c);
+}
 /* The session's answer for one destination: everybody who waits for it goes on. */
 void datagram_answered(struct call *first) {
     uint64_t id = first->id;
