@@ -2,6 +2,7 @@
 #include "trap.h"
 #include <linux/audit.h>
 #include <linux/bpf_common.h>
+#include <sys/random.h>
 
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
@@ -92,6 +93,21 @@ void filter_trap_inet_socket(struct filter *f, int type) {
 void filter_refuse(struct filter *f, uint32_t nr, int error) {
     equal(f, nr, 0, 1);
     ret(f, SECCOMP_RET_ERRNO | (uint32_t)error);
+}
+
+uint64_t exec_pass;
+void filter_trap_exec(struct filter *f) {
+    static const uint32_t calls[] = {SYS_execve, SYS_execveat};
+    if (!exec_pass && getrandom(&exec_pass, sizeof exec_pass, 0) != sizeof exec_pass) abort();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        equal(f, calls[i], 0, 6);
+        load(f, LOW(EXEC_PASS_ARGUMENT));
+        equal(f, (uint32_t)exec_pass, 0, 3);
+        load(f, HIGH(EXEC_PASS_ARGUMENT));
+        equal(f, (uint32_t)(exec_pass >> 32), 0, 1);
+        ret(f, SECCOMP_RET_ALLOW);
+        ret(f, SECCOMP_RET_USER_NOTIF);
+    }
 }
 
 void filter_program(struct filter *f) {

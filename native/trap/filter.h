@@ -16,6 +16,12 @@ void filter_trap_between_not_null(struct filter *f, uint32_t nr, int argument, u
 void filter_trap_bits(struct filter *f, uint32_t nr, int argument, uint32_t bits);                                        /* any of them set */
 void filter_trap_inet_socket(struct filter *f, int type);                                                                 /* socket(AF_INET | AF_INET6, type) */
 void filter_refuse(struct filter *f, uint32_t nr, int error);
+void filter_trap_exec(struct filter *f);                                                                                  /* execve and execveat, but those of ours */
+
+/* An execve that carries this in its last, unused argument passes: the program's first (nobody could answer then, spawn.c), and calls that
+ * we have rewritten ourselves. Random, so no other caller's registers hold it. */
+extern uint64_t exec_pass;
+#define EXEC_PASS_ARGUMENT 5
 
 /* The rooms' own. */
 void net_filter(struct filter *f);

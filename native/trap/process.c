@@ -30,6 +30,40 @@ pid_t process_of(pid_t tid) {
     struct status s;
     return status_read(tid, &s) && s.tgid ? s.tgid : tid;
 }
+/* /proc/PID/stat: the fields after the name are numbered from 3 (proc_pid_stat(5)). */
+bool process_image(pid_t process, struct image *i) {
+    char path[40], text[1024], *at;
+    struct stat exe;
+    memset(i, 0, sizeof *i);
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return false;
+    text[n] = 0;
+    if (!(at = strrchr(text, ')'))) return false;
+    at++;
+    for (int field = 3; field <= 48 && (at = strchr(at, ' ')); field++) {
+        at++;
+        if (field == 4) i->parent = atoi(at);
+        else if (field == 22) i->started = strtoull(at, NULL, 10);
+        else if (field == 28) i->stack = strtoull(at, NULL, 10);
+        else if (field == 48) i->arguments = strtoull(at, NULL, 10);
+    }
+    snprintf(path, sizeof path, "/proc/%d/exe", process);
+    if (stat(path, &exe) == 0) i->device = exe.st_dev, i->inode = exe.st_ino;
+    return true;
+}
+void process_name(pid_t process, char *to, size_t cap) {
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/comm", process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, to, cap - 1);
+    if (fd >= 0) close(fd);
+    to[n < 0 ? 0 : n] = 0;
+    to[strcspn(to, "\n")] = 0;
+}
 int fd_duplicate(pid_t tid, int fd) {
     static bool no_thread_pidfd;
     int p = no_thread_pidfd ? -1 : (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);

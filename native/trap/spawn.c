@@ -31,6 +31,9 @@ int install_filter(const struct filter *f, bool *killable) {
 }
 bool use_sync_wake_up(int listener) { return ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) == 0; }
 
+/* With the mark that the filter lets through: whoever could answer a trapped execve waits in clone for this one. */
+static void exec_marked(const char *path, char **argv) { syscall(SYS_execve, path, argv, environ, 0, 0, exec_pass); }
+
 static void child(struct spawned *s, const struct filter *f) {
     struct sigaction def = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -54,7 +57,7 @@ static void child(struct spawned *s, const struct filter *f) {
         s->listener = listener;
     }
     s->stage = STAGE_EXEC;
-    execve(config.program, config.argv, environ);
+    exec_marked(config.program, config.argv);
     if (errno == ENOEXEC) { /* a script without #!: what execvp(3) does */
         size_t n = 0;
         while (config.argv[n]) n++;
@@ -62,7 +65,7 @@ static void child(struct spawned *s, const struct filter *f) {
         shell[0] = "/bin/sh";
         shell[1] = config.program;
         for (size_t i = 1; i <= n; i++) shell[i + 1] = config.argv[i]; /* config_read: n >= 1 */
-        execve(shell[0], shell, environ);
+        exec_marked(shell[0], shell);
     }
 failed:
     s->error = errno;

@@ -91,6 +91,10 @@ static void handle(const notif *n) {
         foreign(n);
         return;
     }
+    if (process_skipped(n) && n->data.nr != SYS_seccomp) {
+        answer_continue(n);
+        return;
+    }
     if (on_process(n) || on_net(n) || on_file(n)) return;
     answer_continue(n);
 }
@@ -128,6 +132,7 @@ static bool start(void) {
     program = s.pid;
     listener_fd = s.listener;
     killable = s.killable;
+    process_first(program);
     put_begin(MSG_STARTED);
     put_u32((uint32_t)program);
     put_u8((uint8_t)((s.killable ? 1 : 0) | (s.sync_wake ? 2 : 0)));

@@ -110,6 +110,7 @@ int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *s
 void mem_refused(pid_t tid, ssize_t error, const char *what); /* warns once a process when it may not be looked into */
 pid_t process_of(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno */
+struct image { pid_t parent; uint64_t started, stack, arguments, device, inode; }; /* which program a process runs; stack 0: may not be looked into */
 enum pending { PENDING_NONE, PENDING_MAYBE, PENDING_CERTAIN };
 enum pending signal_pending(pid_t tid);
 
