@@ -33,7 +33,7 @@ export interface TrapOptions {
   local: readonly {cidr: string; port?: number}[]
   /** Remote files; absent: every path but the overlays is local. */
   files?: FileOptions
-  /** Automaton (see patterns/) of unix socket paths that are connected in the target; a leading zero byte is shown as `@`. */
+  /** Automaton (compilePatterns of src/patterns) of unix socket paths that are connected in the target; a leading zero byte is shown as `@`. */
   unixStreams?: Uint8Array
   /** Names (of the executable or of argv[0]) of programs that run as without the trap; what they start is judged anew. */
   skip?: readonly string[]
@@ -50,7 +50,10 @@ export interface FileOptions {
    * (that is how relative paths and /proc/PID/fd lead back).
    */
   directory: string
-  /** Automaton (see patterns/) over absolute, normalised paths; its lowest matching label is a `pathClasses` value, none is `local`. */
+  /**
+   * Automaton (compilePatterns of src/patterns) over absolute, normalised paths. The label of its first pattern that matches is
+   * a `pathClasses` value; none is `local`.
+   */
   rules: Uint8Array
   /** Automaton of paths that may have to be mapped: any label asks `map`. Absent: no mapping. */
   mapping?: Uint8Array
@@ -59,7 +62,7 @@ export interface FileOptions {
 }
 
 /**
- * Labels of `FileOptions.rules`, in the order of their precedence being decided by who builds the automaton. `modeReadWrite`
+ * Labels of `FileOptions.rules`. Their precedence is the order of the patterns, not of the numbers. `modeReadWrite`
  * and `modeReadOnly`: remote only because of the mode, no pattern says so (rules 9 and 10); the trap then holds for local what
  * lies at or below the working directory of the process, and its executable, as the list of default local paths does.
  */

@@ -8,8 +8,9 @@ bool on_file(const notif *n);               /* false: not one of its numbers */
 void file_answered(struct reader *r);       /* MSG_FILE_ANSWER */
 void files_changed(void);                   /* MSG_FILES_CHANGED: answers kept so far are of no more use */
 
-/* ---- automata of path patterns (rules.c), made by src/trap/patterns ---- */
+/* ---- automata of patterns (rules.c), made by src/patterns ---- */
 struct rules;
-struct rules *rules_load(const uint8_t *data, uint32_t length); /* NULL: malformed */
-unsigned rules_match(struct rules *r, const char *text, size_t n); /* lowest label that matches, 0 for none */
+struct rules *rules_load(const uint8_t *data, uint32_t length);    /* copies; NULL: malformed */
+unsigned rules_match(struct rules *r, const char *text, size_t n); /* label of the first pattern that matches, 0 for none */
+void rules_free(struct rules *r);
 #endif
