@@ -14,7 +14,7 @@ static struct call *unindexed, *by_id[BUCKETS], *by_cookie[BUCKETS];
 static uint64_t limit_of(enum kind kind) {
     switch (kind) {
     case HELD_CONNECT: return 90000 * MS;
-    case HELD_LISTEN: return 60000 * MS;
+    case HELD_LISTEN: case HELD_FILE: return 60000 * MS;
     case HELD_DATAGRAM: return 10000 * MS;
     default: return 0;
     }
@@ -121,7 +121,7 @@ void calls_ready(struct call *c) {
     case HELD_ACCEPT: if (accept_attempt(c)) call_end(c); break;
     case HELD_RECEIVE: if (receive_attempt(c)) call_end(c); break;
     case HELD_RELAY: connect_progress(c); break;
-    case HELD_CONNECT: case HELD_LISTEN: case HELD_DATAGRAM: break; /* not watched */
+    case HELD_CONNECT: case HELD_LISTEN: case HELD_DATAGRAM: case HELD_FILE: break; /* not watched */
     }
 }
 
@@ -146,7 +146,8 @@ static void meet_signal(struct call *c) {
 }
 static void gone(struct call *c) {
     if (c->kind == HELD_CONNECT) connect_gone(c);
-    call_end(c);
+    if (c->kind == HELD_FILE) file_gone(c);
+    else call_end(c);
 }
 /* The session has not answered in time. */
 static void expire(struct call *c) {
@@ -154,6 +155,7 @@ static void expire(struct call *c) {
     case HELD_CONNECT: case HELD_RELAY: connect_expired(c); break;
     case HELD_DATAGRAM: datagram_expired(c); break;
     case HELD_LISTEN: listen_expired(c); break;
+    case HELD_FILE: file_expired(c); break;
     case HELD_ACCEPT: case HELD_RECEIVE: break; /* no limit */
     }
 }
@@ -185,11 +187,12 @@ static void check_caller(struct call *c, uint64_t now) {
     if (!c->attached) return;
     if (!notif_valid(&c->n)) {
         /* Interruptible waits (no WAIT_KILLABLE_RECV): the restarted call comes with a new id. */
-        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_LISTEN)) c->attached = false, c->detached_at = now;
+        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_LISTEN || c->kind == HELD_FILE)) c->attached = false, c->detached_at = now;
         else gone(c);
         return;
     }
-    if (c->kind != HELD_RELAY) meet_signal(c); /* the relay is on this machine: its handshake is a matter of microseconds */
+    /* The relay is on this machine: its handshake is a matter of microseconds. Disk I/O knows no signals, remote files neither. */
+    if (c->kind != HELD_RELAY && c->kind != HELD_FILE) meet_signal(c);
 }
 /* Every 20 ms while calls are held. The kernel looks a notification up in a list of all, so with 10,000 held calls a look at each takes
  * seconds: they take turns within the budget. */

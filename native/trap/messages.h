@@ -14,6 +14,7 @@ enum message {
     MSG_FILE_ANSWER = 8,
     MSG_FILES_CHANGED = 9,
     MSG_CONNECT_UNIX_ANSWER = 10,
+    MSG_FILE_BUSY = 11,
     MSG_STARTED = 64,
     MSG_FAILED = 65,
     MSG_CONNECT = 66,

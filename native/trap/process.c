@@ -76,6 +76,16 @@ int fd_duplicate(pid_t tid, int fd) {
     close(p);
     return d < 0 ? -e : d;
 }
+/* A free number in a window, or -1. From the top: the kernel hands out the lowest free number, so nobody else is about to take ours. */
+int fd_free(pid_t tid, int low, int high) {
+    for (int at = high - 1; at >= low; at--) {
+        char path[40];
+        struct stat st;
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, at);
+        if (lstat(path, &st)) return errno == ENOENT ? at : -1;
+    }
+    return -1;
+}
 /* A signal sent to the process goes to its main thread unless that one blocks it: only then can it be another's.
  * PENDING_CERTAIN matters: a restart code without a pending signal would leak errno 512 to the program. */
 enum pending signal_pending(pid_t tid) {

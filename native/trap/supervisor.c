@@ -71,6 +71,11 @@ void wire_dispatch(uint8_t type, struct reader *r) {
     case MSG_KILL_TREE: kill_tree(); break;
     case MSG_FILE_ANSWER: file_answered(r); break;
     case MSG_FILES_CHANGED: files_changed(); break;
+    case MSG_FILE_BUSY: {
+        uint64_t id = get_u64(r);
+        if (!r->bad) file_busy(id);
+        break;
+    }
     default: r->bad = true;
     }
 }

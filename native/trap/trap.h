@@ -110,6 +110,7 @@ int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *s
 void mem_refused(pid_t tid, ssize_t error, const char *what); /* warns once a process when it may not be looked into */
 pid_t process_of(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno */
+int fd_free(pid_t tid, int low, int high);
 struct image { pid_t parent; uint64_t started, stack, arguments, device, inode; }; /* which program a process runs; stack 0: may not be looked into */
 enum pending { PENDING_NONE, PENDING_MAYBE, PENDING_CERTAIN };
 enum pending signal_pending(pid_t tid);
@@ -123,7 +124,7 @@ void interrupt_end(void);
 #include "net/sockets.h"
 
 /* ---- calls that are held (calls.c) ---- */
-enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM };
+enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM, HELD_FILE };
 struct watcher { void (*ready)(struct watcher *w, uint32_t events); }; /* first member of what epoll_watch gets as its tag */
 struct call {
     struct watcher watcher;
@@ -142,6 +143,7 @@ struct call {
     bool nonblocking;
     /* the answer, kept while detached */
     uint8_t outcome; int32_t error; struct addr relay, local;
+    struct file_call *file; /* HELD_FILE */
 };
 struct call *call_hold(enum kind kind, const notif *n, int fd, uint32_t watch);
 struct call *call_by_id(enum kind kind, uint64_t id);

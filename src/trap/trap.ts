@@ -21,6 +21,8 @@ export type * from './types.ts'
 export {pathClasses} from './types.ts'
 
 const nothing = new Uint8Array(0)
+/** ms between two messages that a question about files is still under way; the trap gives up after 60 s without one. */
+const busyInterval = 5000
 const operationNames = new Map<number, FileOperation>(
   Object.entries(fileOperations).map(([name, number]) => [number, name as FileOperation]),
 )
@@ -281,7 +283,13 @@ class Connection {
     this.asking.set(id, caller)
     let answer: FileAnswer
     try {
-      answer = await this.handlers.file({...message, operation, gone: caller.signal})
+      let told = performance.now()
+      const busy = () => {
+        if (performance.now() - told < busyInterval || !this.asking.has(id)) return
+        told = performance.now()
+        void this.send('fileBusy', {id})
+      }
+      answer = await this.handlers.file({...message, operation, gone: caller.signal, busy})
     } catch (error) {
       if (!caller.signal.aborted) this.handlers.warning(`${operation} of ${path} failed: ${String(error)}`)
       answer = {errno: constants.errno.EIO}

@@ -103,6 +103,8 @@ export interface FileRequest {
   numbers: readonly number[]
   /** Aborts when the caller is gone (killed): nobody uses the answer. */
   gone: AbortSignal
+  /** Says that the work goes on (a large copy, for example). Without it the caller gets EIO after 60 s; call it as often as you like. */
+  busy: () => void
 }
 
 /** What a `FileRequest` asks for. */

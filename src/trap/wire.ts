@@ -54,6 +54,8 @@ export const messages = {
   },
   filesChanged: {id: 9, fields: {}},
   connectUnixAnswer: {id: 10, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'string'}},
+  /** The question is still under way: its deadline in the trap (60 s of silence) starts anew. */
+  fileBusy: {id: 11, fields: {id: 'u64'}},
   // trap → session
   started: {id: 64, fields: {pid: 'u32', flags: 'u8'}},
   failed: {id: 65, fields: {stage: 'u8', errno: 'u32'}},

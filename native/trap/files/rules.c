@@ -146,7 +146,7 @@ static uint32_t step(struct rules *r, uint32_t from, unsigned class) {
 /* ---- matching ---- */
 
 /* Whether a text is UTF-8 (Unicode 15, table 3-7). */
-static bool is_utf8(const uint8_t *p, const uint8_t *end) {
+bool is_utf8(const uint8_t *p, const uint8_t *end) {
     while (p < end) {
         uint64_t eight;
         if (end - p >= 8 && (memcpy(&eight, p, 8), !(eight & 0x8080808080808080ull))) {

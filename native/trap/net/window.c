@@ -4,16 +4,6 @@
  * inside costs one needless trap; a UDP socket outside (dup) keeps what connect() and sendto() arranged. */
 #include "trap.h"
 
-static int free_number(pid_t tid) {
-    /* From the top: the kernel hands out the lowest free number, so nobody else is about to take ours. */
-    for (int at = WINDOW_HIGH - 1; at >= WINDOW_LOW; at--) {
-        char path[40];
-        struct stat st;
-        snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, at);
-        if (lstat(path, &st)) return errno == ENOENT ? at : -1;
-    }
-    return -1;
-}
 static bool in_our_network(pid_t tid) { /* a process that made its own network namespace must get its sockets there */
     static ino_t ours;
     char path[40];
@@ -33,7 +23,7 @@ void on_socket(const notif *n) {
         answer_continue(n); /* the kernel gives the program's own errno */
         return;
     }
-    int at = free_number(n->pid);
+    int at = fd_free(n->pid, WINDOW_LOW, WINDOW_HIGH);
     int r = at < 0 ? -EBADF : inject(n, fd, type & SOCK_CLOEXEC, at);
     if (r == -EBADF) r = inject(n, fd, type & SOCK_CLOEXEC, -1); /* full, or above its RLIMIT_NOFILE */
     if (r < 0 && r != -ENOENT) answer_error(n, -r);
