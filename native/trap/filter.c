@@ -78,17 +78,39 @@ void filter_trap_bits(struct filter *f, uint32_t nr, int argument, uint32_t bits
     ret(f, SECCOMP_RET_USER_NOTIF);
     ret(f, SECCOMP_RET_ALLOW);
 }
-/* One rule for every type that is wanted: the first rule of a number decides it. */
-void filter_trap_inet_socket(struct filter *f, int type) {
-    equal(f, SYS_socket, 0, 8);
+/* One rule for everything that is wanted: the first rule of a number decides it. */
+void filter_trap_sockets(struct filter *f, bool streams, bool unix_streams) {
+    unsigned short start = f->length;
+    equal(f, SYS_socket, 0, 0);
     load(f, LOW(0));
+    if (unix_streams) {
+        equal(f, AF_UNIX, 0, 6);
+        load(f, LOW(1));
+        put(f, BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf); /* SOCK_TYPE_MASK */
+        equal(f, SOCK_STREAM, 1, 0);
+        equal(f, SOCK_SEQPACKET, 0, 1);
+        ret(f, SECCOMP_RET_USER_NOTIF);
+        ret(f, SECCOMP_RET_ALLOW);
+    }
     equal(f, AF_INET, 1, 0);
-    equal(f, AF_INET6, 0, 4);
+    equal(f, AF_INET6, 0, streams ? 5 : 4);
     load(f, LOW(1));
-    put(f, BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf); /* SOCK_TYPE_MASK */
-    equal(f, (uint32_t)type, 0, 1);
+    put(f, BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf);
+    if (streams) equal(f, SOCK_STREAM, 1, 0);
+    equal(f, SOCK_DGRAM, 0, 1);
     ret(f, SECCOMP_RET_USER_NOTIF);
     ret(f, SECCOMP_RET_ALLOW);
+    f->code[start].jf = (uint8_t)(f->length - start - 1);
+}
+/* Every way to close a descriptor of our windows, which are neighbours; close_range(2) and exit are found by looking. */
+static void trap_windows(struct filter *f) {
+    uint32_t low = config.files_write ? WINDOW_FILE_LOW : WINDOW_STREAM_LOW, high = without_getfd ? WINDOW_HIGH : WINDOW_FILE_HIGH;
+    if (low >= high) return;
+    filter_trap_between(f, SYS_close, 0, low, high);
+#ifdef SYS_dup2
+    filter_trap_between(f, SYS_dup2, 1, low, high);
+#endif
+    filter_trap_between(f, SYS_dup3, 1, low, high);
 }
 void filter_refuse(struct filter *f, uint32_t nr, int error) {
     equal(f, nr, 0, 1);
@@ -112,6 +134,7 @@ void filter_trap_exec(struct filter *f) {
 
 void filter_program(struct filter *f) {
     begin(f);
+    trap_windows(f);
     net_filter(f);
     files_filter(f);
     processes_filter(f);

@@ -2,6 +2,7 @@
 #ifndef FILTER_H
 #define FILTER_H
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct filter { struct sock_filter code[1024]; unsigned short length; };
@@ -14,7 +15,7 @@ void filter_trap_not_null(struct filter *f, uint32_t nr, int pointer);
 void filter_trap_between(struct filter *f, uint32_t nr, int argument, uint32_t low, uint32_t high);                       /* low <= argument < high */
 void filter_trap_between_not_null(struct filter *f, uint32_t nr, int argument, uint32_t low, uint32_t high, int pointer);
 void filter_trap_bits(struct filter *f, uint32_t nr, int argument, uint32_t bits);                                        /* any of them set */
-void filter_trap_inet_socket(struct filter *f, int type);                                                                 /* socket(AF_INET | AF_INET6, type) */
+void filter_trap_sockets(struct filter *f, bool streams, bool unix_streams); /* socket(AF_INET | AF_INET6, SOCK_DGRAM), and streams where asked */
 void filter_refuse(struct filter *f, uint32_t nr, int error);
 void filter_trap_exec(struct filter *f);                                                                                  /* execve and execveat, but those of ours */
 

@@ -41,7 +41,7 @@ int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *s
 void mem_refused(pid_t tid, ssize_t error, const char *what) {
     static pid_t warned[16];
     static unsigned next;
-    if (error == -EFAULT || error == -ESRCH || error == -ENAMETOOLONG || error == -EBADF) return;
+    if (error == -EFAULT || error == -ESRCH || error == -ENAMETOOLONG || error == -EBADF || error == -ENOTSOCK || error == -NOT_MADE) return;
     pid_t process = process_of(tid);
     for (unsigned i = 0; i < 16; i++)
         if (warned[i] == process) return;

@@ -65,6 +65,7 @@ void process_name(pid_t process, char *to, size_t cap) {
     to[strcspn(to, "\n")] = 0;
 }
 int fd_duplicate(pid_t tid, int fd) {
+    if (without_getfd) return made_duplicate(tid, fd);
     static bool no_thread_pidfd;
     int p = no_thread_pidfd ? -1 : (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
     if (p < 0 && (no_thread_pidfd || errno == EINVAL)) {
@@ -76,14 +77,26 @@ int fd_duplicate(pid_t tid, int fd) {
     close(p);
     return d < 0 ? -e : d;
 }
-/* A free number in a window, or -1. From the top: the kernel hands out the lowest free number, so nobody else is about to take ours. */
+/* A free number in a window, or -1. From the top: the kernel hands out the lowest, so nobody else is about to take ours. Descriptors come in a row:
+ * the search goes on below the last one, and a full window is not searched again at once. */
 int fd_free(pid_t tid, int low, int high) {
-    for (int at = high - 1; at >= low; at--) {
+    static struct recent { pid_t tid; int low, last; uint64_t full_until; } windows[4];
+    struct recent *r = windows;
+    while (r->low && r->low != low && r < &windows[3]) r++;
+    if (r->low != low || r->tid != tid) *r = (struct recent){tid, low, low, 0};
+    if (now_ns() < r->full_until) return -1;
+    int size = high - low, start = r->last - low + size - 1;
+    for (int i = 0; i < size; i++) {
+        int at = low + (start - i) % size;
         char path[40];
         struct stat st;
         snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, at);
-        if (lstat(path, &st)) return errno == ENOENT ? at : -1;
+        if (lstat(path, &st) == 0) continue;
+        if (errno != ENOENT) return -1;
+        r->last = at;
+        return at;
     }
+    r->full_until = now_ns() + 50 * MS;
     return -1;
 }
 /* A signal sent to the process goes to its main thread unless that one blocks it: only then can it be another's.

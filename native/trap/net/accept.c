@@ -1,5 +1,6 @@
 /* accept.c - accept(2) and accept4(2) with an address: the connection is accepted here and handed over with the peer
- * that the session registered for it. Calls without an address run natively (their names come from names.c). */
+ * that the session registered for it. Calls without an address run natively (their names come from names.c), but not where pidfd_getfd is
+ * denied: this is then the one moment at which the connection is in our hands. */
 #include "trap.h"
 #include <poll.h>
 #include <sys/epoll.h>
@@ -33,8 +34,10 @@ bool accept_attempt(struct call *c) {
         }
     }
     sock_kernel_name(c->fd, &listening);
-    if (addr_from_sockaddr(&source, &ss, length) && peer_lookup(&source, &peer, &local)) {
-        struct info i;
+    struct info i;
+    bool ours = addr_from_sockaddr(&source, &ss, length) && peer_lookup(&source, &peer, &local);
+    if (without_getfd && !ours && sock_info(connection, &i)) sock_make(&i)->ordinary = true;
+    if (ours) {
         if (sock_info(connection, &i)) {
             struct sock *s = sock_make(&i);
             s->accepted = true;
@@ -45,7 +48,7 @@ bool accept_attempt(struct call *c) {
         socklen_t seen = addr_to_sockaddr(&peer, c->info.domain, &ss);
         if (seen) length = seen;
     }
-    int r = mem_write_sockaddr(n->pid, n->data.args[1], n->data.args[2], &ss, length);
+    int r = n->data.args[1] ? mem_write_sockaddr(n->pid, n->data.args[1], n->data.args[2], &ss, length) : 0;
     if (r == 0) r = inject(n, connection, flags & SOCK_CLOEXEC, -1);
     if (r < 0) { /* EFAULT, EINVAL: bad pointer; EMFILE: table full; ENOENT, ESRCH: killed. Never lose a connection. */
         kept_add(&c->info, connection, &listening);

@@ -51,6 +51,8 @@ void on_bind(const notif *n) {
     ssize_t k = mem_read(n->pid, n->data.args[1], &ss, length);
     if (k < 0) mem_refused(n->pid, k, "bind");
     if (k < 0 || !addr_from_sockaddr(&asked, &ss, (socklen_t)length)) goto native;
+    made_free_port(asked.port);
+    if (!config.incoming) goto native;
     fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     if (fd < 0) mem_refused(n->pid, fd, "bind");
     if (fd < 0 || !sock_info(fd, &i) || !info_is_tcp(&i) || i.domain != ss.ss_family) goto native;

@@ -6,12 +6,14 @@ void net_filter(struct filter *f) {
     filter_trap(f, SYS_listen);
     filter_trap(f, SYS_getpeername);
     filter_trap(f, SYS_getsockname);
-    if (config.incoming) filter_trap(f, SYS_bind);
+    if (config.incoming || without_getfd) filter_trap(f, SYS_bind);
 #ifdef SYS_accept
-    filter_trap_not_null(f, SYS_accept, 1);
+    if (without_getfd) filter_trap(f, SYS_accept);
+    else filter_trap_not_null(f, SYS_accept, 1);
 #endif
-    filter_trap_not_null(f, SYS_accept4, 1);
-    filter_trap_inet_socket(f, SOCK_DGRAM);
+    if (without_getfd) filter_trap(f, SYS_accept4);
+    else filter_trap_not_null(f, SYS_accept4, 1);
+    filter_trap_sockets(f, without_getfd, without_getfd && config.unix_streams.length);
     filter_trap_not_null(f, SYS_sendto, 4);
     filter_trap_between_not_null(f, SYS_recvfrom, 0, WINDOW_LOW, WINDOW_HIGH, 4);
     filter_trap_between(f, SYS_sendmsg, 0, WINDOW_LOW, WINDOW_HIGH);
@@ -32,6 +34,11 @@ bool on_net(const notif *n) {
     case SYS_getpeername: on_name(n, true); return true;
     case SYS_getsockname: on_name(n, false); return true;
     case SYS_socket: on_socket(n); return true;
+    case SYS_close:
+#ifdef SYS_dup2
+    case SYS_dup2:
+#endif
+    case SYS_dup3: return on_close(n);
     case SYS_sendto: case SYS_sendmsg: case SYS_sendmmsg: on_send(n); return true;
     case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg: on_receive(n); return true;
     default: return false;

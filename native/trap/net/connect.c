@@ -44,6 +44,7 @@ static void report(const struct call *c, int error) {
     put_end();
 }
 static void finish(struct call *c, int error) {
+    if (without_getfd && (!error || error == EINPROGRESS)) made_connected(c->info.inode);
     if (c->id) report(c, error == EINPROGRESS ? 0 : error);
     if (c->attached) {
         if (error) answer_error(&c->n, error);
@@ -107,6 +108,7 @@ void connect_answered(struct call *c) {
     c->answered = true;
     if (call_away(c)) return; /* its restart takes the answer; if none comes, the tick tells the session */
     if (c->outcome == OUTCOME_DIRECT) {
+        made_direct(c->n.pid, (int)c->n.data.args[0]);
         answer_continue(&c->n);
         call_end(c);
     } else if (c->outcome == OUTCOME_ERRNO) {
@@ -171,6 +173,20 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     ask(c, needs_ipv6(fd, &i));
     return 0;
 }
+/* pidfd_getfd is denied, and the socket is not one that we made: connected already, for which the kernel knows the errno, or inherited or handed
+ * over from outside the tree. Nothing runs unconnected without a word. */
+static void from_elsewhere(const notif *n, const struct addr *to) {
+    int64_t inode = socket_inode(n->pid, (int)n->data.args[0]);
+    struct sock *own = listener_for(to);
+    struct addr peer;
+    int domain;
+    if (inode < 0 || (own && own->actual.port == to->port) || (to->port != 53 && !config.tcp && !config.udp) || inode_peer((uint64_t)inode, &domain, &peer)) {
+        answer_continue(n);
+        return;
+    }
+    made_elsewhere(n->pid, "connects", "The connection is refused");
+    answer_error(n, ENETUNREACH);
+}
 void on_connect(const notif *n) {
     struct sockaddr_storage ss;
     struct addr to;
@@ -187,6 +203,10 @@ void on_connect(const notif *n) {
         return;
     }
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
+    if (fd == -NOT_MADE) {
+        from_elsewhere(n, &to);
+        return;
+    }
     if (fd < 0) {
         mem_refused(n->pid, fd, "connect");
         answer_continue(n);
@@ -198,6 +218,7 @@ void on_connect(const notif *n) {
     }
     if (decide(n, fd, &to, ss.ss_family)) {
         close(fd);
+        made_direct(n->pid, (int)n->data.args[0]);
         answer_continue(n);
     }
 }

@@ -77,6 +77,8 @@ void on_listen(const notif *n) {
     struct addr name;
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     if (fd < 0) mem_refused(n->pid, fd, "listen");
+    int64_t inode = fd == -NOT_MADE ? socket_inode(n->pid, (int)n->data.args[0]) : -1;
+    if (inode >= 0 && !inode_is_unix((uint64_t)inode)) made_elsewhere(n->pid, "listens on", "Its port is not reported");
     /* A socket that was never bound listens where the kernel likes: nobody can ask for it by port. */
     if (fd < 0 || !sock_info(fd, &i) || !info_is_tcp(&i) || !sock_kernel_name(fd, &name) || name.port == 0) {
         if (fd >= 0) close(fd);

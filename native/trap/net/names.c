@@ -4,12 +4,14 @@
 struct peer { struct peer *next; struct addr source, peer, local; };
 #define PEER_BUCKETS 1024
 static struct peer *peers[PEER_BUCKETS];
+static unsigned peer_count;
 
 void peer_forget(const struct addr *source) {
     for (struct peer **at = &peers[source->port % PEER_BUCKETS], *p; (p = *at); at = &p->next)
         if (addr_equal(&p->source, source)) {
             *at = p->next;
             free(p);
+            peer_count--;
             return;
         }
 }
@@ -19,6 +21,7 @@ void peer_register(const struct addr *source, const struct addr *peer, const str
     peer_forget(source); /* its port was used again */
     *p = (struct peer){peers[source->port % PEER_BUCKETS], *source, *peer, *local};
     peers[source->port % PEER_BUCKETS] = p;
+    peer_count++;
 }
 static struct peer *find(const struct addr *source) {
     struct peer *p = peers[source->port % PEER_BUCKETS];
@@ -57,10 +60,30 @@ static struct sock *known(int fd, const struct info *i, bool *connected) {
     s->local = local;
     return s;
 }
+/* The same of a socket that we have no duplicate of: connected by us or accepted, so that its names no longer change; else the kernel's table
+ * tells whether the session dialled it (a listener that came from elsewhere). */
+static struct sock *known_by_inode(int64_t inode) {
+    struct sock *s = inode < 0 ? NULL : sock_find_inode((uint64_t)inode);
+    struct info i = {.inode = (uint64_t)inode, .cookie = 1ull << 63 | (uint64_t)inode}; /* none that the kernel gives */
+    struct addr via, peer, local;
+    if (s) return s->relayed || s->accepted ? s : NULL;
+    if (inode < 0 || !peer_count || !inode_peer((uint64_t)inode, &i.domain, &via) || !peer_lookup(&via, &peer, &local)) return NULL;
+    s = sock_make(&i);
+    s->accepted = true;
+    s->via = via;
+    s->peer = peer;
+    s->local = local;
+    return s;
+}
 void on_name(const notif *n, bool peer) {
     struct info i;
     struct addr name = {0};
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
+    struct sock *by_inode = fd == -NOT_MADE ? known_by_inode(socket_inode(n->pid, (int)n->data.args[0])) : NULL;
+    if (by_inode) {
+        i.domain = by_inode->domain;
+        name = peer ? by_inode->peer : by_inode->local;
+    }
     if (fd < 0) mem_refused(n->pid, fd, peer ? "getpeername" : "getsockname");
     if (fd >= 0 && sock_info(fd, &i) && (info_is_tcp(&i) || info_is_udp(&i))) {
         bool connected;

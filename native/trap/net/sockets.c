@@ -4,7 +4,7 @@
 #include <dirent.h>
 
 #define BUCKETS 1024
-static struct sock *buckets[BUCKETS];
+static struct sock *buckets[BUCKETS], *inodes[BUCKETS];
 static unsigned count, sweep_at = 1024;
 
 int sock_flag(int fd, int level, int name) {
@@ -51,6 +51,11 @@ struct sock *sock_find(uint64_t cookie) {
     while (s && s->cookie != cookie) s = s->next;
     return s;
 }
+struct sock *sock_find_inode(uint64_t inode) {
+    struct sock *s = inodes[inode % BUCKETS];
+    while (s && s->inode != inode) s = s->next_inode;
+    return s;
+}
 struct sock *sock_make(const struct info *i) {
     struct sock *s = sock_find(i->cookie);
     if (s) return s;
@@ -59,6 +64,9 @@ struct sock *sock_make(const struct info *i) {
     if (!s) abort();
     s->cookie = i->cookie;
     s->inode = i->inode;
+    s->domain = i->domain;
+    s->next_inode = inodes[i->inode % BUCKETS];
+    inodes[i->inode % BUCKETS] = s;
     s->next = buckets[i->cookie % BUCKETS];
     buckets[i->cookie % BUCKETS] = s;
     count++;
@@ -73,7 +81,7 @@ struct sock *sock_each(struct sock *previous) {
 }
 
 /* Calls `see` with the inode of every open socket that /proc shows us, ours included. */
-static void each_open_socket(void (*see)(uint64_t inode, void *), void *context) {
+void each_open_socket(void (*see)(pid_t pid, int fd, uint64_t inode, void *), void *context) {
     DIR *processes = opendir("/proc");
     struct dirent *p, *f;
     while (processes && (p = readdir(processes))) {
@@ -85,14 +93,56 @@ static void each_open_socket(void (*see)(uint64_t inode, void *), void *context)
             ssize_t k = readlinkat(dirfd(fds), f->d_name, link, sizeof link - 1);
             if (k <= 8 || memcmp(link, "socket:[", 8)) continue;
             link[k] = 0;
-            see(strtoull(link + 8, NULL, 10), context);
+            see((pid_t)atoi(p->d_name), atoi(f->d_name), strtoull(link + 8, NULL, 10), context);
         }
         if (fds) closedir(fds);
     }
     if (processes) closedir(processes);
 }
+int64_t socket_inode(pid_t tid, int fd) {
+    char path[40];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, fd);
+    if (stat(path, &st)) return errno == ENOENT ? -EBADF : -errno;
+    return S_ISSOCK(st.st_mode) ? (int64_t)st.st_ino : -ENOTSOCK;
+}
+/* The kernel's own tables, for sockets that we can only name by their inode. */
+bool inode_peer(uint64_t inode, int *domain, struct addr *peer) {
+    bool found = false;
+    for (int six = 0; six < 2 && !found; six++) {
+        FILE *f = fopen(six ? "/proc/self/net/tcp6" : "/proc/self/net/tcp", "re");
+        char line[512], text[33];
+        while (f && !found && fgets(line, sizeof line, f)) {
+            unsigned port;
+            unsigned long long seen;
+            if (sscanf(line, " %*d: %*[^ ] %32[0-9A-F]:%x %*s %*s %*s %*s %*s %*s %llu", text, &port, &seen) != 3 || seen != inode) continue;
+            struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+            struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+            unsigned word[4] = {0}; /* printed as integers of this machine: reading them so gives network order back */
+            sscanf(text, "%8x%8x%8x%8x", &word[0], &word[1], &word[2], &word[3]);
+            memcpy(&in.sin_addr, word, sizeof in.sin_addr);
+            memcpy(&in6.sin6_addr, word, sizeof in6.sin6_addr);
+            found = six ? addr_from_sockaddr(peer, &in6, sizeof in6) : addr_from_sockaddr(peer, &in, sizeof in);
+            *domain = six ? AF_INET6 : AF_INET;
+        }
+        if (f) fclose(f);
+    }
+    return found;
+}
+bool inode_is_unix(uint64_t inode) {
+    FILE *f = fopen("/proc/self/net/unix", "re");
+    char line[512];
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f)) {
+        unsigned long long seen;
+        found = sscanf(line, " %*[^:]: %*s %*s %*s %*s %*s %llu", &seen) == 1 && seen == inode;
+    }
+    if (f) fclose(f);
+    return found;
+}
 struct search { uint64_t inode; bool found; };
-static void see_one(uint64_t inode, void *context) {
+static void see_one(pid_t pid, int fd, uint64_t inode, void *context) {
+    (void)pid, (void)fd;
     struct search *s = context;
     s->found |= inode == s->inode;
 }
@@ -102,7 +152,8 @@ bool inode_open_somewhere(uint64_t inode) {
     return s.found;
 }
 struct seen { uint64_t *inodes; size_t n, cap; };
-static void see_all(uint64_t inode, void *context) {
+static void see_all(pid_t pid, int fd, uint64_t inode, void *context) {
+    (void)pid, (void)fd;
     struct seen *s = context;
     if (s->n == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 4096;
@@ -114,6 +165,11 @@ static void see_all(uint64_t inode, void *context) {
 static int compare(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
+}
+static void unlink_inode(const struct sock *s) {
+    struct sock **at = &inodes[s->inode % BUCKETS];
+    while (*at != s) at = &(*at)->next_inode;
+    *at = s->next_inode;
 }
 /* Forgets sockets that nobody holds. Only when the table has doubled, so its cost is spread; and only at the second
  * miss, because a descriptor that is just being passed over a unix socket is in no table. Listeners have their own
@@ -132,6 +188,7 @@ void sock_sweep(void) {
                 continue;
             }
             *at = sock->next;
+            unlink_inode(sock);
             free(sock);
             count--;
         }

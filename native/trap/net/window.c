@@ -1,7 +1,8 @@
-/* window.c - where UDP sockets live: socket(AF_INET|AF_INET6, SOCK_DGRAM) is answered with a socket of ours, placed at a
- * number in [WINDOW_LOW, WINDOW_HIGH). From then on the filter tells UDP from all others by the number alone, so
- * sendmsg and recvmsg of TCP and unix sockets never trap. Correctness never depends on it: a foreign descriptor
- * inside costs one needless trap; a UDP socket outside (dup) keeps what connect() and sendto() arranged. */
+/* window.c - where sockets live of which we must hear again: socket(2) is answered with a socket of ours, placed at a number in a window that the
+ * filter knows. UDP: [WINDOW_LOW, WINDOW_HIGH), so that sendmsg and recvmsg of all other sockets never trap. Where pidfd_getfd is denied, streams
+ * too: [WINDOW_STREAM_LOW, WINDOW_STREAM_HIGH), so that their close traps; and made.c keeps a duplicate of both. Correctness never depends on it: a
+ * foreign descriptor inside costs a needless trap; a UDP socket outside (dup) keeps what connect() and sendto() arranged; a stream outside is
+ * dropped by made.c's tick instead of at its close. */
 #include "trap.h"
 
 static bool in_our_network(pid_t tid) { /* a process that made its own network namespace must get its sockets there */
@@ -12,20 +13,40 @@ static bool in_our_network(pid_t tid) { /* a process that made its own network n
     snprintf(path, sizeof path, "/proc/%d/ns/net", tid);
     return stat(path, &st) == 0 && st.st_ino == ours;
 }
+static bool wanted(int domain, int type, int protocol) {
+    if (domain == AF_UNIX) return true; /* the filter lets through no others than we want */
+    if (protocol == 0 || protocol == (type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP)) return true;
+    return type == SOCK_STREAM && protocol == 262; /* MPTCP */
+}
+static int make(const notif *n) {
+    int domain = (int)n->data.args[0], type = (int)n->data.args[1] | SOCK_CLOEXEC, protocol = (int)n->data.args[2];
+    if (!without_getfd) return socket(domain, type, protocol);
+    made_crowded();
+    int fd = socket(domain, type, protocol);
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE)) return fd;
+    made_room();
+    fd = socket(domain, type, protocol);
+    static bool told;
+    if (fd < 0 && !told) warn("process %d has more open sockets than can be served without pidfd_getfd(2): raise the hard limit of open files", process_of(n->pid));
+    told |= fd < 0;
+    return fd;
+}
 void on_socket(const notif *n) {
-    int type = (int)n->data.args[1], protocol = (int)n->data.args[2];
-    if ((protocol != 0 && protocol != IPPROTO_UDP) || !in_our_network(n->pid)) {
+    int type = (int)n->data.args[1];
+    if (!wanted((int)n->data.args[0], type & 0xf, (int)n->data.args[2]) || !in_our_network(n->pid)) {
         answer_continue(n);
         return;
     }
-    int fd = socket((int)n->data.args[0], type | SOCK_CLOEXEC, protocol);
+    int fd = make(n);
     if (fd < 0) {
         answer_continue(n); /* the kernel gives the program's own errno */
         return;
     }
-    int at = fd_free(n->pid, WINDOW_LOW, WINDOW_HIGH);
+    bool stream = (type & 0xf) != SOCK_DGRAM;
+    int at = fd_free(n->pid, stream ? WINDOW_STREAM_LOW : WINDOW_LOW, stream ? WINDOW_STREAM_HIGH : WINDOW_HIGH);
     int r = at < 0 ? -EBADF : inject(n, fd, type & SOCK_CLOEXEC, at);
     if (r == -EBADF) r = inject(n, fd, type & SOCK_CLOEXEC, -1); /* full, or above its RLIMIT_NOFILE */
     if (r < 0 && r != -ENOENT) answer_error(n, -r);
-    close(fd);
+    if (r >= 0 && without_getfd) made_keep(fd, n->pid, r);
+    else close(fd);
 }
