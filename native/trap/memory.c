@@ -2,15 +2,30 @@
 #include "trap.h"
 #include <sys/uio.h>
 
+bool memory_by_file;
+
+/* The same through /proc/TID/mem, where process_vm_readv is denied. It asks for the same rights, but writes to read-only pages too. */
+static ssize_t by_file(pid_t tid, uint64_t at, void *data, size_t n, bool writing) {
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/mem", tid);
+    int fd = open(path, (writing ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? -ESRCH : -errno;
+    ssize_t k = writing ? pwrite(fd, data, n, (off_t)at) : pread(fd, data, n, (off_t)at);
+    int error = k >= 0 || errno == EIO ? EFAULT : errno; /* short, or nothing is mapped there */
+    close(fd);
+    return k == (ssize_t)n ? k : -error;
+}
 ssize_t mem_read(pid_t tid, uint64_t at, void *to, size_t n) {
     struct iovec local = {to, n}, remote = {(void *)at, n};
     if (!n) return 0;
+    if (memory_by_file) return by_file(tid, at, to, n, false);
     ssize_t k = process_vm_readv(tid, &local, 1, &remote, 1, 0);
     return k < 0 ? -errno : k == (ssize_t)n ? k : -EFAULT;
 }
 ssize_t mem_write(pid_t tid, uint64_t at, const void *from, size_t n) {
     struct iovec local = {(void *)from, n}, remote = {(void *)at, n};
     if (!n) return 0;
+    if (memory_by_file) return by_file(tid, at, (void *)from, n, true);
     ssize_t k = process_vm_writev(tid, &local, 1, &remote, 1, 0);
     return k < 0 ? -errno : k == (ssize_t)n ? k : -EFAULT;
 }

@@ -124,13 +124,9 @@ static bool reap(void) { /* false: no children left, so no tree */
 
 static bool start(void) {
     static struct filter f;
-    struct spawned s = {.stage = STAGE_GETFD};
-    int own = config.intercept ? fd_duplicate(getpid(), wire_fd) : -1; /* refused (Docker's default profile): every connect would go astray */
-    if (config.intercept && own < 0) {
-        s.error = -own;
-        goto failed;
-    }
-    if (own >= 0) close(own);
+    struct spawned s = {.stage = STAGE_MEMORY};
+    if (config.intercept) s.error = -access_find();
+    if (s.error) goto failed;
     filter_program(&f);
     spawn(&s, &f);
     if (s.error) goto failed;
@@ -140,7 +136,7 @@ static bool start(void) {
     process_first(program);
     put_begin(MSG_STARTED);
     put_u32((uint32_t)program);
-    put_u8((uint8_t)((s.killable ? 1 : 0) | (s.sync_wake ? 2 : 0)));
+    put_u8((uint8_t)((s.killable ? STARTED_KILLABLE : 0) | (s.sync_wake ? STARTED_SYNC_WAKE_UP : 0) | (without_getfd ? STARTED_WITHOUT_GETFD : 0)));
     put_end();
     return true;
 failed:
@@ -174,8 +170,11 @@ static bool hello(void) {
 static int timeout_ms(uint64_t next_tick, uint64_t next_check) {
     if (killing) return 3;
     if (kept_any()) return 5;
-    if (!calls_any() && !listeners_any()) return -1;
-    uint64_t now = now_ns(), next = calls_any() ? next_tick : next_check;
+    uint64_t now = now_ns(), next = UINT64_MAX;
+    if (listeners_any()) next = next_check;
+    if (calls_any() && next_tick < next) next = next_tick;
+    if (made_due() && made_due() < next) next = made_due();
+    if (next == UINT64_MAX) return -1;
     return next <= now ? 0 : (int)((next - now) / MS) + 1;
 }
 static void session_writable(bool wanted) {
@@ -266,6 +265,8 @@ int supervise(int reaper_pidfd) {
             listeners_check();
             next_check = now + LISTENER_CHECK;
         }
+        if (ended) made_soon();
+        if (made_due() && now >= made_due()) made_tick();
         if (kept_any()) kept_tick();
         calls_sweep();
         /* Not on every turn: whatever comes between an answer and our sleep delays the answered process. */

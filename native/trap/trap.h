@@ -85,7 +85,7 @@ bool config_is_local(const struct addr *a);
 
 /* ---- starting the program (spawn.c) ---- */
 struct spawned { pid_t pid; int listener; bool killable, sync_wake; int stage, error; };
-enum stage { STAGE_NONE, STAGE_CLONE, STAGE_SECCOMP, STAGE_CHDIR, STAGE_EXEC, STAGE_GETFD };
+enum stage { STAGE_NONE, STAGE_CLONE, STAGE_SECCOMP, STAGE_CHDIR, STAGE_EXEC, STAGE_MEMORY };
 int install_filter(const struct filter *f, bool *killable); /* listener or -errno */
 bool use_sync_wake_up(int listener);
 void spawn(struct spawned *s, const struct filter *f);
@@ -101,6 +101,11 @@ void answer_error(const notif *n, int error); /* error > 0 */
 void answer_result(const notif *n, int64_t result); /* negative: -errno */
 void answer_continue(const notif *n);
 int inject(const notif *n, int fd, bool cloexec, int at); /* at < 0: lowest number. The number, or -errno */
+
+/* ---- the ways in (access.c) ---- */
+extern bool without_getfd, memory_by_file;
+int access_try(pid_t pid, int fd, const void *at);
+int access_find(void);
 
 /* ---- the target's memory, descriptors and signals (memory.c, process.c) ---- */
 ssize_t mem_read(pid_t tid, uint64_t at, void *to, size_t n);

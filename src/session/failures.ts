@@ -124,17 +124,9 @@ const unavailable: Record<UnavailableReason, {why: string; next: string}> = {
     why: 'The container forbids seccomp(2).',
     next: 'Run the container with --security-opt seccomp=unconfined.',
   },
-  'pidfd-getfd-denied': {
-    why: "The container's profile forbids pidfd_getfd(2), as Docker's default profile does.",
-    next: 'Run the container with --cap-add SYS_PTRACE.',
-  },
-  'pidfd-getfd-missing': {
-    why: 'This kernel has no pidfd_getfd(2) (Linux 5.6).',
-    next: 'Use a runner with a newer kernel.',
-  },
   'memory-denied': {
-    why: 'Reading the memory of a child process is forbidden (Yama, or a seccomp profile).',
-    next: 'Run the container with --cap-add SYS_PTRACE, or set kernel.yama.ptrace_scope to 1.',
+    why: 'Reading the memory of a child process is forbidden: by Yama (kernel.yama.ptrace_scope is 2 or 3) or by a seccomp profile.',
+    next: 'As root on the machine: sysctl -w kernel.yama.ptrace_scope=1 (a 3 lasts until it restarts); with 2, or a profile: run the container with --cap-add SYS_PTRACE.',
   },
   'inject-missing': {
     why: 'This kernel cannot hand descriptors to a supervised process (Linux 5.14).',

@@ -37,10 +37,11 @@ export function startFailure(
   switch (stage) {
     case stages.seccomp:
       return new TrapError('unavailable', `seccomp(2) failed: ${name}`, {errno, unavailable: seccompReason(errno)})
-    case stages.getfd: {
-      const unavailable = errno === constants.errno.ENOSYS ? 'pidfd-getfd-missing' : 'pidfd-getfd-denied'
-      return new TrapError('unavailable', `pidfd_getfd(2) failed: ${name}`, {errno, unavailable})
-    }
+    case stages.memory:
+      return new TrapError('unavailable', `reading the memory of a child process failed: ${name}`, {
+        errno,
+        unavailable: 'memory-denied',
+      })
     case stages.chdir:
       return new TrapError('working-directory', `${options.cwd} cannot be entered: ${name}`, {errno})
     case stages.exec: {

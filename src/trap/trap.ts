@@ -12,7 +12,17 @@ import type {
   TrapOptions,
   UnixConnectAnswer,
 } from './types.ts'
-import {connectFlags, Decoder, encode, type Fields, fileOperations, helloFlags, outcomes, wireVersion} from './wire.ts'
+import {
+  connectFlags,
+  Decoder,
+  encode,
+  type Fields,
+  fileOperations,
+  helloFlags,
+  outcomes,
+  startedFlags,
+  wireVersion,
+} from './wire.ts'
 import type {Message, MessageName} from './wire.ts'
 
 export {TrapError, type TrapErrorReason} from './trap-error.ts'
@@ -160,7 +170,7 @@ class Connection {
   private dispatch(message: Message): void {
     switch (message.name) {
       case 'started':
-        this.resolve(this.trap(message.pid))
+        this.resolve(this.trap(message))
         break
       case 'failed':
         this.reject(startFailure(message, this.options))
@@ -352,10 +362,15 @@ class Connection {
     this.end.resolve(this.clean ? {clean: true} : {clean: false, reason})
   }
 
-  private trap(programPid: number): Trap {
+  private trap({pid: programPid, flags}: Fields<'started'>): Trap {
     return {
       pid: this.child.pid ?? 0,
       programPid,
+      features: {
+        killable: (flags & startedFlags.killable) !== 0,
+        syncWakeUp: (flags & startedFlags.syncWakeUp) !== 0,
+        pidfdGetfd: (flags & startedFlags.withoutGetfd) === 0,
+      },
       registerPeer: (source, peer, local) => this.send('peer', {source, peer, local}),
       forgetPeer: (source) => void this.send('peerGone', {source}),
       filesChanged: () => void this.send('filesChanged', {}),

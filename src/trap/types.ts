@@ -219,6 +219,8 @@ export interface Trap {
   /** Process id of mirrord-trap (the outer process). */
   readonly pid: number
   readonly programPid: number
+  /** What the kernel gives: waits that only SIGKILL ends (5.19), wake-ups on the same processor (6.6), pidfd_getfd(2). */
+  readonly features: {killable: boolean; syncWakeUp: boolean; pidfdGetfd: boolean}
   /**
    * Must be awaited before dialling the program's listener from `source`: accept(2), getpeername(2) and getsockname(2)
    * of that connection then show `peer` and `local`. A connection from an unregistered source is shown as it is.
@@ -253,6 +255,7 @@ export interface TrapProbe {
   /** errno of the call that failed. */
   errno?: number
   seccompUserNotification: boolean
+  /** false (Docker's default profile): the tree's sockets are made by the trap; what is lost is in native/trap/README.md. */
   pidfdGetfd: boolean
   memoryAccess: boolean
   injectDescriptor: boolean
@@ -265,16 +268,8 @@ export interface TrapProbe {
 /**
  * Why system calls cannot be intercepted here.
  * `other-listener`: a supervisor already listens (EBUSY) · `kernel-too-old`: no user notification (EINVAL, ENOSYS), also
- * gVisor · `seccomp-denied`: seccomp(2) refused (EPERM, EACCES) · `pidfd-getfd-denied`: Docker's default profile without
- * SYS_PTRACE · `pidfd-getfd-missing`: kernel before 5.6 · `memory-denied`: process_vm_readv(2) refused (Yama, profile) ·
- * `inject-missing`: no SECCOMP_ADDFD_FLAG_SEND (kernel before 5.14) · `not-executable`: the trap binary cannot be run.
+ * gVisor · `seccomp-denied`: seccomp(2) refused (EPERM, EACCES) · `memory-denied`: neither process_vm_readv(2) nor
+ * /proc/PID/mem of a child (Yama 2 and 3, a profile) · `inject-missing`: no SECCOMP_ADDFD_FLAG_SEND (kernel before 5.14) · `not-executable`: the trap binary cannot be run.
  */
 export type UnavailableReason =
-  | 'other-listener'
-  | 'kernel-too-old'
-  | 'seccomp-denied'
-  | 'pidfd-getfd-denied'
-  | 'pidfd-getfd-missing'
-  | 'memory-denied'
-  | 'inject-missing'
-  | 'not-executable'
+  'other-listener' | 'kernel-too-old' | 'seccomp-denied' | 'memory-denied' | 'inject-missing' | 'not-executable'

@@ -118,8 +118,10 @@ export const fileOperations = {
 } as const
 /** Bits of `file.flags` of a lookup. */
 export const lookupFlags = {noFollow: 1} as const
+/** Bits of `started.flags`. */
+export const startedFlags = {killable: 1, syncWakeUp: 2, withoutGetfd: 4} as const
 /** Values of `failed.stage`: which step of starting the program failed. */
-export const stages = {clone: 1, seccomp: 2, chdir: 3, exec: 4, getfd: 5} as const
+export const stages = {clone: 1, seccomp: 2, chdir: 3, exec: 4, memory: 5} as const
 /** Largest frame either side accepts, in bytes after the length. */
 export const frameLimit = 16 * 1024 * 1024
 

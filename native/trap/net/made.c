@@ -10,8 +10,6 @@
 #define MANY 200
 #define BUCKETS 256
 
-bool without_getfd;
-
 struct made { struct made *next; uint64_t inode; int fd; bool stream, held; unsigned missed; pid_t holder; int number; };
 static struct made *buckets[BUCKETS];
 static unsigned count, many = MANY;

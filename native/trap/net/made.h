@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 #define NOT_MADE ENOANO                                    /* of made_duplicate: a socket that came from elsewhere */
-extern bool without_getfd;
 int made_duplicate(pid_t tid, int fd);                     /* or -errno; -NOT_MADE */
 void made_keep(int fd, pid_t tid, int number);             /* fd is made.c's from here on */
 void made_connected(uint64_t inode);                       /* we connected it: the program alone has it from here on */

@@ -3,7 +3,8 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {answer as dnsAnswer} from './dns.ts'
-import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {afterAll, afterEach, beforeAll, expect, it} from 'vitest'
+import {inEachCondition} from './conditions.ts'
 import {buildTrap, cleanUp, compile, python, run, which} from './harness.ts'
 
 let relay: Socket
@@ -31,7 +32,7 @@ afterAll(() => {
 afterEach(cleanUp)
 const overlays = [{path: '/etc/resolv.conf', source: join(directory, 'resolv.conf')}]
 
-describe('port 53', () => {
+inEachCondition('port 53', () => {
   it('is asked for once, and every message call shows the original source', async () => {
     const program = await run({
       program: compile('sockets'),

@@ -22,6 +22,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 /** The trap under test, built by `buildTrap`. */
 export const trapPath = join(root, 'native/trap/build/mirrord-trap')
 
+let trapUsed = trapPath
+/** From here on `run` starts this instead (a script of conditions.ts); undefined for the trap itself. */
+export function useTrap(path: string | undefined): void {
+  trapUsed = path ?? trapPath
+}
+
 /** Builds the trap (a no-op when it is current). */
 export function buildTrap(): void {
   execFileSync('make', ['-s', '-C', join(root, 'native/trap')], {stdio: 'inherit'})
@@ -66,10 +72,11 @@ export function which(name: string): string | undefined {
   return undefined
 }
 
-/** The real Python (not a pyenv shim, which is a shell script); undefined when missing. */
+/** The real Python (not a pyenv shim, which is a shell script), one that every user may run if there is; undefined when missing. */
 export const python: string | undefined = (() => {
   try {
-    return execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], {encoding: 'utf8'}).trim()
+    const name = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
+    return execFileSync(name, ['-c', 'import sys; print(sys.executable)'], {encoding: 'utf8'}).trim()
   } catch {
     return undefined
   }
@@ -159,7 +166,7 @@ export async function run(options: RunOptions): Promise<Run> {
   try {
     const trap = await startTrap(
       {
-        trapPath,
+        trapPath: trapUsed,
         program,
         argv: [basename(program), ...args],
         cwd: '/',

@@ -2,7 +2,8 @@ import {chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSyn
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net'
 import {constants, tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {afterEach, beforeAll, expect, it} from 'vitest'
+import {inEachCondition} from './conditions.ts'
 import type {Address, Trap} from '../../../src/trap/types.ts'
 import {buildTrap, cleanUp, compile, compileGo, freePort, python, run, trapPath, which} from './harness.ts'
 
@@ -38,7 +39,7 @@ function dialPlain(port: number, source?: Address): Promise<Socket> {
   return new Promise((resolve, reject) => socket.once('connect', () => resolve(socket)).once('error', reject))
 }
 
-describe('listen', () => {
+inEachCondition('listen', () => {
   it('holds the call until the session has answered', async () => {
     let answer!: (result: {errno?: number}) => void
     const program = await run({
@@ -92,7 +93,7 @@ describe('listen', () => {
   })
 })
 
-describe('bind', () => {
+inEachCondition('bind', () => {
   it('moves to another port when the asked one is in use, and getsockname keeps it', async () => {
     const busy = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => busy.once('listening', resolve))
@@ -163,7 +164,7 @@ describe('bind', () => {
   )
 })
 
-describe('accept', () => {
+inEachCondition('accept', () => {
   it('shows the registered peer, blocking and non-blocking; local clients as they are', async () => {
     const program = await run({program: sockets, arguments: ['accept', '127.0.0.1', String(await freePort())]})
     await program.line(/^listen ok/)

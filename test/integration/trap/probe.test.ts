@@ -23,7 +23,7 @@ describe('--probe', () => {
   })
 
   it.each([
-    ['getfd', 'pidfd-getfd-denied', true],
+    ['memory', 'memory-denied', true],
     ['seccomp', 'seccomp-denied', false],
     ['old', 'kernel-too-old', false],
     ['listener', 'other-listener', false],
@@ -32,6 +32,18 @@ describe('--probe', () => {
     expect(status).toBe(1)
     expect(stdout.endsWith('}\n')).toBe(true)
     expect(JSON.parse(stdout)).toMatchObject({available: false, reason, seccompUserNotification: notification})
+  })
+
+  it.each([
+    ['getfd', {pidfdGetfd: false, memoryAccess: true, waitKillable: true, syncWakeUp: true}],
+    ['docker', {pidfdGetfd: false, memoryAccess: true}],
+    ['vm', {pidfdGetfd: true, memoryAccess: true}],
+    ['docker,vm', {pidfdGetfd: false, memoryAccess: true}],
+    ['killable,wake', {pidfdGetfd: true, waitKillable: false, syncWakeUp: false}],
+  ])('under a filter that denies %s finds another way', (what, found) => {
+    const {stdout, status} = spawnSync(deny, [what, trapPath, '--probe'], {encoding: 'utf8'})
+    expect(JSON.parse(stdout)).toMatchObject({available: true, ...found})
+    expect(status).toBe(0)
   })
 
   it('rejects when the trap is not there', async () => {
