@@ -1,0 +1,109 @@
+import type {FileHandle} from 'node:fs/promises'
+import type {Int64} from '../../protocol/index.ts'
+import type {Requests} from './requests.ts'
+
+/** Bytes asked for at a time. */
+const CHUNK = 1024 * 1024
+/** Chunks of one file that are on their way at the same time. */
+const WINDOW = 4
+/** The same for files whose size nobody knows. */
+const PIECE = 64 * 1024
+const zeros = Buffer.alloc(CHUNK)
+
+/** Limits the bytes on their way for all files together, so that memory stays flat and others get their turn. */
+export class ByteBudget {
+  #free: number
+  readonly #waiting: {bytes: number; start: () => void}[] = []
+
+  constructor(bytes: number) {
+    this.#free = bytes
+  }
+
+  /** Runs `work` when its bytes fit; in the order of the calls. `bytes` must not be more than the whole budget. */
+  async use<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    if (this.#waiting.length > 0 || this.#free < bytes)
+      await new Promise<void>((start) => this.#waiting.push({bytes, start}))
+    else this.#free -= bytes
+    try {
+      return await work()
+    } finally {
+      this.#free += bytes
+      for (let first = this.#waiting[0]; first && first.bytes <= this.#free; first = this.#waiting[0]) {
+        this.#waiting.shift()
+        this.#free -= first.bytes
+        first.start()
+      }
+    }
+  }
+}
+
+/**
+ * Copies the content of a remote file into an empty sparse local file of its size; what is zero stays a hole. Returns the
+ * number of bytes that there really were. @throws FileFailure of the agent, errors of the local disk, `signal`'s reason
+ */
+export async function fetchContent(options: {
+  requests: Requests
+  budget: ByteBudget
+  /** The agent's descriptor, open for reading. */
+  fd: Int64
+  path: string
+  /** As the metadata say; 0 may be a file that is made as it is read, as in /proc. */
+  size: number
+  file: FileHandle
+  signal: AbortSignal
+}): Promise<number> {
+  const {requests, budget, fd, path, size, file, signal} = options
+  const what = `read ${path}`
+  const store = async (bytes: Uint8Array, position: number) => {
+    if (position + bytes.length <= size && zeros.subarray(0, bytes.length).equals(bytes)) return
+    for (let done = 0; done < bytes.length;) {
+      const {bytesWritten} = await file.write(bytes, done, bytes.length - done, position + done)
+      done += bytesWritten
+    }
+  }
+  if (size === 0) {
+    for (let position = 0; ;) {
+      signal.throwIfAborted()
+      const at = position
+      const length = await budget.use(PIECE, async () => {
+        const {bytes} = await requests.send({type: 'Read', value: {remoteFd: fd, bufferSize: PIECE}}, what)
+        await store(bytes, at)
+        return bytes.length
+      })
+      if (length === 0) return position
+      position += length
+    }
+  }
+  let end = size
+  let next = 0
+  let failed = false
+  const chunk = async (start: number, stop: number) => {
+    for (let position = start; position < Math.min(stop, end);) {
+      const at = position
+      const value = {remoteFd: fd, bufferSize: Math.min(stop, end) - at, startFrom: at}
+      const {bytes} = await requests.send({type: 'ReadLimited', value}, what)
+      // Shorter than it was: what is there counts.
+      if (bytes.length === 0) end = Math.min(end, at)
+      await store(bytes.length > stop - at ? bytes.subarray(0, stop - at) : bytes, at)
+      position += bytes.length
+    }
+  }
+  const lane = async () => {
+    while (next < end && !failed) {
+      const start = next
+      next += CHUNK
+      try {
+        await budget.use(Math.min(CHUNK, size - start), () => {
+          signal.throwIfAborted()
+          return chunk(start, start + CHUNK)
+        })
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  const lanes = await Promise.allSettled(Array.from({length: Math.min(WINDOW, Math.ceil(size / CHUNK))}, lane))
+  for (const result of lanes) if (result.status === 'rejected') throw result.reason
+  return end
+}

@@ -1,0 +1,108 @@
+import fs from 'node:fs'
+import type {Int64} from '../../protocol/index.ts'
+import {childOf} from './metadata.ts'
+import type {Mirror} from './mirror.ts'
+import type {Requests} from './requests.ts'
+
+/** How the program's paths are judged, see `pathClasses` of src/trap/types.ts. */
+export type PathClass = 'notFound' | 'readWrite' | 'readOnly' | 'local'
+
+/** A name and what kind of entry shows it. */
+export interface Entry {
+  name: string
+  type: 'directory' | 'link' | 'file'
+}
+
+/** Entries in one answer, as upstream's client asks for. */
+const BATCH = 128
+/** Questions about one directory that are on their way at the same time. */
+const WINDOW = 4
+/** DT_* of <dirent.h>. */
+const DT_DIR = 4
+const DT_LNK = 10
+
+/** All entries of a remote directory that is open as `fd`. @throws FileFailure */
+export async function readDirectory(requests: Requests, fd: Int64, path: string): Promise<Entry[]> {
+  const what = `list ${path}`
+  const stream = await requests.send({type: 'FdOpenDir', value: {remoteFd: fd}}, what, ({fd}) =>
+    requests.closeDirectory(fd),
+  )
+  const entries = new Map<string, Entry>()
+  const add = ({name, fileType}: {name: string; fileType: number}) => {
+    // A name that would lead elsewhere on our own disk is no name.
+    if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) return
+    entries.set(name, {name, type: fileType === DT_DIR ? 'directory' : fileType === DT_LNK ? 'link' : 'file'})
+  }
+  const batched = requests.supports('readDirBatch')
+  const next = async (): Promise<boolean> => {
+    if (batched) {
+      const value = {remoteFd: stream.fd, amount: BATCH}
+      const {dirEntries} = await requests.send({type: 'ReadDirBatch', value}, what)
+      dirEntries.forEach(add)
+      return dirEntries.length > 0
+    }
+    const {direntry} = await requests.send({type: 'ReadDir', value: {remoteFd: stream.fd}}, what)
+    if (direntry) add(direntry)
+    return direntry !== undefined
+  }
+  try {
+    // Several questions at once: those behind the end are answered with nothing.
+    const window = batched ? WINDOW : BATCH
+    for (let more = true; more;) {
+      const answers = await Promise.allSettled(Array.from({length: window}, next))
+      for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
+      more = answers.every((answer) => answer.status === 'fulfilled' && answer.value)
+    }
+  } finally {
+    requests.closeDirectory(stream.fd)
+  }
+  return [...entries.values()]
+}
+
+/**
+ * Makes the mirror's directory show what the program may open there: the target's entries that are judged remote, and this
+ * machine's that are judged local. Copies that are there stay. @throws errors of the local disk
+ */
+export function showEntries(
+  mirror: Mirror,
+  directory: string,
+  remote: readonly Entry[],
+  classify: (path: string) => PathClass,
+): void {
+  const shown = new Map<string, Entry>()
+  for (const entry of remote) {
+    const verdict = classify(childOf(directory, entry.name))
+    if (verdict === 'readOnly' || verdict === 'readWrite') shown.set(entry.name, entry)
+  }
+  for (const entry of localEntries(directory))
+    if (!shown.has(entry.name) && classify(childOf(directory, entry.name)) === 'local') shown.set(entry.name, entry)
+  const missing = new Map(shown)
+  for (const there of mirror.names(directory)) {
+    const path = childOf(directory, there.name)
+    const entry = shown.get(there.name)
+    if (entry && fits(there, entry)) missing.delete(there.name)
+    else if (mirror.isBusy(path)) missing.delete(there.name)
+    // A directory on the way to something remote, whose own name is not: nothing says that it has vanished.
+    else if (!entry && there.isDirectory() && classify(path) === 'local') continue
+    else mirror.remove(path)
+  }
+  for (const entry of missing.values()) mirror.standIn(childOf(directory, entry.name), entry.type)
+}
+
+/** A link in the target may be here what it leads to. */
+function fits(there: fs.Dirent, entry: Entry): boolean {
+  if (entry.type === 'link') return true
+  if (entry.type === 'directory') return there.isDirectory()
+  return there.isFile()
+}
+
+function localEntries(directory: string): Entry[] {
+  try {
+    return fs.readdirSync(directory, {withFileTypes: true}).map((entry) => ({
+      name: entry.name,
+      type: entry.isDirectory() ? 'directory' : entry.isSymbolicLink() ? 'link' : 'file',
+    }))
+  } catch {
+    return [] // There is no such directory here, or not for us.
+  }
+}

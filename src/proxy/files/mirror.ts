@@ -1,0 +1,275 @@
+import {createHash} from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import type {Metadata} from '../../protocol/index.ts'
+import {isType, parentOf} from './metadata.ts'
+
+const {O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW} = fs.constants
+
+/** What the links in the tree point to: they only show a type in a listing, nothing may follow them. */
+const NOWHERE = '/nonexistent/mirrord-link'
+
+/** A file of the target that has a copy (or as yet a placeholder) at its path in the mirror. */
+export interface Copy {
+  path: string
+  /** As the agent last told, or as it was when the copy was made. */
+  metadata: Metadata
+  /** Inode number of the copy. */
+  inode: number
+  /** The content is there: the copy may be opened. */
+  complete: boolean
+  /** The content is being written by us: the inode stays what it is. */
+  filling?: Promise<void>
+  /** Descriptors of the program that may write; the inode stays what it is while there are any. */
+  writers: number
+}
+
+/**
+ * The copies of the target's files on disk: the remote path /a/b is `tree`/a/b, always what a link there leads to. What a
+ * link itself looks like is beside it in `links`. All steps are synchronous, so nothing sees a half of one.
+ */
+export class Mirror {
+  /** The directory that the trap takes for the target's root. */
+  readonly tree: string
+  readonly #links: string
+  readonly #fresh: string
+  readonly #copies = new Map<string, Copy>()
+  readonly #directories = new Map<string, Metadata>()
+  /** Regular files that only show a name so far: they become placeholders, so that the listing told their inode. */
+  readonly #standIns = new Set<string>()
+  #next = 0
+
+  /** @param directory private; everything below it belongs to the mirror */
+  constructor(directory: string) {
+    this.tree = path.join(directory, 'tree')
+    this.#links = path.join(directory, 'links')
+    this.#fresh = path.join(directory, 'new')
+    fs.mkdirSync(directory, {recursive: true, mode: 0o700})
+    for (const part of [this.#links, this.#fresh]) fs.mkdirSync(part, {recursive: true, mode: 0o700})
+    fs.mkdirSync(this.tree, {recursive: true, mode: 0o755})
+  }
+
+  /** Where the remote path is on disk. */
+  local(remote: string): string {
+    return remote === '/' ? this.tree : this.tree + remote
+  }
+
+  /** The copy of a regular file. */
+  copy(remote: string): Copy | undefined {
+    return this.#copies.get(remote)
+  }
+
+  /** Whether the copy is being written, by us or by the program: it must stay what it is. */
+  isBusy(remote: string): boolean {
+    const copy = this.#copies.get(remote)
+    return copy !== undefined && (copy.filling !== undefined || copy.writers > 0)
+  }
+
+  /**
+   * Makes the mirror agree with what the agent says of a path (links followed). A file that has changed gets a new inode,
+   * so that descriptors keep what they had; not while we or the program write it. @throws errors of the local disk
+   */
+  adopt(remote: string, metadata: Metadata): void {
+    if (isType(metadata, 'directory')) return this.#adoptDirectory(remote, metadata)
+    const regular = isType(metadata, 'file')
+    const copy = this.#copies.get(remote)
+    if (copy && regular) {
+      if (this.isBusy(remote)) return
+      if (sameContent(copy.metadata, metadata)) {
+        if (copy.metadata.mode !== metadata.mode) fs.chmodSync(this.local(remote), fileMode(metadata.mode))
+        copy.metadata = metadata
+        return
+      }
+    }
+    const make = (place: string, flags: number) => {
+      const fd = fs.openSync(place, flags | O_WRONLY | O_NOFOLLOW, 0o600)
+      try {
+        fs.ftruncateSync(fd, regular ? Number(metadata.size) : 0)
+        fs.fchmodSync(fd, fileMode(metadata.mode))
+        fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
+        return Number(fs.fstatSync(fd, {bigint: true}).ino)
+      } finally {
+        fs.closeSync(fd)
+      }
+    }
+    const inode = this.#standIns.delete(remote)
+      ? make(this.local(remote), 0)
+      : this.#replace(remote, (temporary) => make(temporary, O_CREAT | O_EXCL))
+    if (regular)
+      this.#copies.set(remote, {
+        path: remote,
+        metadata,
+        inode,
+        complete: false,
+        writers: 0,
+      })
+  }
+
+  /** A symbolic link that looks like the target's at `remote`; returns where it is. @throws errors of the local disk */
+  link(remote: string, metadata: Metadata, text: string): string {
+    const place = path.join(this.#links, createHash('sha256').update(remote).digest('hex').slice(0, 32))
+    const [atime, mtime] = [seconds(metadata.accessTime), seconds(metadata.modificationTime)]
+    let there: fs.Stats | undefined
+    try {
+      there = fs.readlinkSync(place) === text ? fs.lstatSync(place) : undefined
+    } catch {
+      // Not there yet.
+    }
+    if (!there) {
+      const temporary = this.#temporary()
+      fs.symlinkSync(text, temporary)
+      fs.lutimesSync(temporary, atime, mtime)
+      fs.renameSync(temporary, place)
+    } else if (Math.abs(there.mtimeMs / 1000 - mtime) > 1e-5) fs.lutimesSync(place, atime, mtime)
+    return place
+  }
+
+  /** The target has nothing at `remote` any more (links followed). Links of a listing stay: they may lead nowhere. */
+  vanished(remote: string): void {
+    const stats = lstat(this.local(remote))
+    if (stats && !stats.isSymbolicLink() && !this.isBusy(remote)) this.remove(remote)
+  }
+
+  /** Takes a path and everything below it out of the mirror; open descriptors keep what they have. */
+  remove(remote: string): void {
+    this.forget(remote)
+    if (!lstat(this.local(remote))) return
+    fs.rmSync(this.local(remote), {recursive: true})
+    this.#touchParent(remote)
+  }
+
+  /** An entry that shows a name and its type in a listing, unless something is there already. */
+  standIn(remote: string, type: 'directory' | 'link' | 'file'): void {
+    const place = this.local(remote)
+    if (type === 'directory') fs.mkdirSync(place, {mode: 0o755})
+    else if (type === 'link') fs.symlinkSync(NOWHERE, place)
+    else {
+      fs.closeSync(fs.openSync(place, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
+      this.#standIns.add(remote)
+    }
+  }
+
+  /** Names in the directory of the mirror, with their types. */
+  names(remote: string): fs.Dirent[] {
+    return fs.readdirSync(this.local(remote), {withFileTypes: true})
+  }
+
+  /** Gives a directory (or a file) the times that the agent told. */
+  setTimes(remote: string, metadata: Metadata): void {
+    fs.lutimesSync(this.local(remote), seconds(metadata.accessTime), seconds(metadata.modificationTime))
+  }
+
+  /** No copies are known at a path and below it any more. */
+  forget(remote: string): void {
+    for (const known of [this.#copies, this.#directories, this.#standIns]) {
+      known.delete(remote)
+      for (const name of known.keys()) if (name.startsWith(`${remote}/`)) known.delete(name)
+    }
+  }
+
+  #adoptDirectory(remote: string, metadata: Metadata): void {
+    const place = this.local(remote)
+    this.#directories.set(remote, metadata)
+    if (!lstat(place)?.isDirectory()) {
+      this.forget(remote)
+      fs.rmSync(place, {force: true})
+      this.#makeDirectories(remote)
+    }
+    fs.chmodSync(place, directoryMode(metadata.mode))
+    this.setTimes(remote, metadata)
+  }
+
+  /** Renames a file made by `make` to the path, whatever is there. */
+  #replace(remote: string, make: (temporary: string) => number): number {
+    const temporary = this.#temporary()
+    const place = this.local(remote)
+    const result = make(temporary)
+    this.#copies.delete(remote)
+    try {
+      fs.renameSync(temporary, place)
+    } catch {
+      // Something else is in the way: a directory at the place, or a file where a directory is due.
+      try {
+        this.#makeDirectories(parentOf(remote))
+        if (lstat(place)?.isDirectory()) {
+          this.forget(remote)
+          fs.rmSync(place, {recursive: true})
+        }
+        fs.renameSync(temporary, place)
+      } catch (error) {
+        fs.rmSync(temporary, {force: true})
+        throw error
+      }
+    }
+    this.#touchParent(remote)
+    return result
+  }
+
+  /** Makes every directory down to `remote`, in place of what is no directory. */
+  #makeDirectories(remote: string): void {
+    let at = ''
+    for (const name of remote.split('/').filter(Boolean)) {
+      at += `/${name}`
+      const place = this.local(at)
+      if (lstat(place)?.isDirectory()) continue
+      this.forget(at)
+      fs.rmSync(place, {force: true})
+      fs.mkdirSync(place, {mode: 0o755})
+      this.#touchParent(at)
+    }
+  }
+
+  /** What we did to a directory shall not show in its times. */
+  #touchParent(remote: string): void {
+    const parent = parentOf(remote)
+    const metadata = this.#directories.get(parent)
+    if (!metadata) return
+    try {
+      this.setTimes(parent, metadata)
+    } catch {
+      this.#directories.delete(parent) // not there any more
+    }
+  }
+
+  #temporary(): string {
+    return path.join(this.#fresh, String(this.#next++))
+  }
+}
+
+/** Whether a file's content is the same, as far as metadata can tell. */
+export function sameContent(a: Metadata, b: Metadata): boolean {
+  return (
+    a.size === b.size &&
+    a.modificationTime === b.modificationTime &&
+    a.inode === b.inode &&
+    a.deviceId === b.deviceId &&
+    (a.mode & 0o170000) === (b.mode & 0o170000)
+  )
+}
+
+/** Seconds for utimes(2) of Node, from nanoseconds since the epoch. */
+export function seconds(nanoseconds: number | bigint): number {
+  return Number(nanoseconds) / 1e9
+}
+
+/**
+ * Permission bits of a copy: the target's, so that programs that check a key's mode are content, but always writable for
+ * us, and an executable is for everybody, as the program may have another user than we. Never set-user-ID.
+ */
+export function fileMode(mode: number): number {
+  return (mode & 0o777) | 0o600 | (mode & 0o111 ? 0o555 : 0)
+}
+
+function directoryMode(mode: number): number {
+  return (mode & 0o777) | 0o711
+}
+
+function lstat(place: string): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(place)
+  } catch (error) {
+    const {code} = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,165 @@
+import {open as openFile} from 'node:fs/promises'
+import {constants} from 'node:fs'
+import type {Int64, Metadata} from '../../protocol/index.ts'
+import {failure, FileFailure, toFailure} from './failure.ts'
+import {ByteBudget, fetchContent} from './fetch.ts'
+import {readDirectory, showEntries, type PathClass} from './listing.ts'
+import {isType, type MetadataCache} from './metadata.ts'
+import {seconds, type Copy, type Mirror} from './mirror.ts'
+import type {Requests, WarnOnce} from './requests.ts'
+
+/** Content on its way for all files together. */
+const BUDGET = 8 * 1024 * 1024
+
+/** What reading works with. */
+export interface ReadersOptions {
+  requests: Requests
+  metadata: MetadataCache
+  mirror: Mirror
+  classify: (path: string) => PathClass
+  /** Named when the disk is full. */
+  directory: string
+  warnOnce: WarnOnce
+}
+
+/** An open that several callers may wait for. */
+interface Opening {
+  result: Promise<Metadata>
+  callers: number
+  abort: AbortController
+}
+
+/** Makes copies complete: content of files, names of directories. */
+export class Readers {
+  readonly #options: ReadersOptions
+  readonly #opening = new Map<string, Opening>()
+  readonly #budget = new ByteBudget(BUDGET)
+
+  constructor(options: ReadersOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Completes the copy of a path (links followed) and returns its metadata. Callers at the same time share the work; it
+   * stops when all of them are gone. @throws FileFailure
+   */
+  open(path: string, gone: AbortSignal): Promise<Metadata> {
+    const {mirror} = this.#options
+    let opening = this.#opening.get(path)
+    if (!opening) {
+      const abort = new AbortController()
+      const result = this.#open(path, abort.signal).finally(() => {
+        if (this.#opening.get(path)?.abort === abort) this.#opening.delete(path)
+      })
+      opening = {result, callers: 0, abort}
+      this.#opening.set(path, opening)
+    }
+    const joined = opening
+    joined.callers++
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        reject(failure('EINTR', `open ${path}: the caller is gone`))
+        if (--joined.callers > 0) return
+        joined.abort.abort()
+        if (this.#opening.get(path) === joined) this.#opening.delete(path)
+      }
+      if (gone.aborted) return leave()
+      gone.addEventListener('abort', leave, {once: true})
+      joined.result
+        .then(resolve, (error: unknown) => {
+          const failed = toFailure(error, `open ${path}`)
+          if (failed.is('ENOENT', 'ENOTDIR')) mirror.vanished(path)
+          reject(failed)
+        })
+        .finally(() => gone.removeEventListener('abort', leave))
+    })
+  }
+
+  async #open(path: string, signal: AbortSignal): Promise<Metadata> {
+    const {requests, metadata, mirror} = this.#options
+    const copy = mirror.copy(path)
+    // Nothing is known that speaks against it: the file is opened while we ask what it is.
+    const ahead = copy?.complete || metadata.fresh(path, true) ? undefined : requests.open(path, {read: true})
+    ahead?.catch(() => undefined)
+    let fd: Int64 | undefined
+    try {
+      const {metadata: found} = await metadata.get(path, true)
+      mirror.adopt(path, found)
+      const mine = mirror.copy(path)
+      if (!mine && !isType(found, 'directory')) throw this.#unreadable(path, found)
+      if (mine?.complete) return mine.metadata
+      fd = await (ahead ?? requests.open(path, {read: true}))
+      if (mine) await this.#fill(mine, fd, signal)
+      else await this.#list(path, found, fd)
+      return mine?.metadata ?? found
+    } finally {
+      if (fd !== undefined) requests.close(fd)
+      else ahead?.then((unused) => requests.close(unused)).catch(() => undefined)
+    }
+  }
+
+  /** Writes the content into the placeholder. @throws FileFailure */
+  async #fill(copy: Copy, fd: Int64, signal: AbortSignal): Promise<void> {
+    const {requests, metadata, mirror, directory, warnOnce} = this.#options
+    const {path} = copy
+    const size = Number(copy.metadata.size)
+    // A fill that nobody waits for any more may still be ending.
+    while (copy.filling) await copy.filling
+    if (copy.complete) return
+    const done = Promise.withResolvers<void>()
+    copy.filling = done.promise
+    try {
+      // Closed before the program gets its own descriptor: a file that is open for writing cannot be executed (ETXTBSY).
+      const file = await openFile(mirror.local(path), constants.O_WRONLY | constants.O_NOFOLLOW)
+      try {
+        // Whatever an earlier try has left must not show where the file is zero.
+        await file.truncate(0)
+        await file.truncate(size)
+        const length = await fetchContent({requests, budget: this.#budget, fd, path, size, file, signal})
+        if (length !== size) {
+          await file.truncate(length)
+          copy.metadata = {...copy.metadata, size: length}
+          if (size !== 0) metadata.drop(path)
+        }
+        copy.complete = true
+      } catch (error) {
+        await file.truncate(0).catch(() => undefined)
+        await file.truncate(size).catch(() => undefined)
+        throw error
+      } finally {
+        await file.utimes(seconds(copy.metadata.accessTime), seconds(copy.metadata.modificationTime))
+        await file.close()
+      }
+    } catch (error) {
+      if (!(error instanceof FileFailure) && !signal.aborted) {
+        const {message} = toFailure(error, `copy ${path}`)
+        const text = `${path} of the target could not be copied to ${directory}: ${message}. Make room there.`
+        warnOnce(`disk ${(error as NodeJS.ErrnoException).code}`, text)
+      }
+      throw toFailure(error, `read ${path}`)
+    } finally {
+      copy.filling = undefined
+      done.resolve()
+    }
+  }
+
+  async #list(path: string, found: Metadata, fd: Int64): Promise<void> {
+    const {requests, mirror, classify} = this.#options
+    const entries = await readDirectory(requests, fd, path)
+    mirror.adopt(path, found)
+    showEntries(mirror, path, entries, classify)
+    mirror.setTimes(path, found)
+  }
+
+  #unreadable(path: string, found: Metadata): FileFailure {
+    const kinds = {fifo: 'a FIFO', socket: 'a socket', characters: 'a device', blocks: 'a device'} as const
+    const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((type) => isType(found, type))
+    const name = kind === 'characters' || kind === 'blocks' ? 'EACCES' : 'ENXIO'
+    const what = kind ? kinds[kind] : 'no regular file'
+    this.#options.warnOnce(
+      `special ${path}`,
+      `${path} of the target is ${what} and cannot be opened from here: the program gets ${name}.`,
+    )
+    return failure(name, `open ${path}: ${what}`)
+  }
+}

@@ -1,0 +1,117 @@
+import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import path from 'node:path'
+import {Client} from '../../../../src/agent/client.ts'
+import {RootedFiles} from '../../../../src/agent/files/rooted.ts'
+import {agentConnection, ClientSession, type FileRequest as RemoteRequest} from '../../../../src/protocol/index.ts'
+import {FileProxy, type FileProxyOptions} from '../../../../src/proxy/files/file-proxy.ts'
+import type {FileAnswer, FileOperation, FileRequest} from '../../../../src/trap/types.ts'
+import {channels, loopback, type Loopback} from '../../protocol/loopback.ts'
+
+/** A target's root, our agent serving it over a real socket pair, and a file proxy on top. */
+export class Room {
+  /** The target's root directory on this machine. */
+  readonly root: string
+  readonly proxy: FileProxy
+  readonly session: ClientSession
+  readonly warnings: string[] = []
+  /** Every file request that was sent to the agent. */
+  readonly sent: RemoteRequest[] = []
+  changes = 0
+  readonly #base: string
+  readonly #pair: Loopback
+
+  private constructor(base: string, pair: Loopback, session: ClientSession, options: RoomOptions) {
+    this.#base = base
+    this.#pair = pair
+    this.session = session
+    this.root = path.join(base, 'root')
+    this.proxy = new FileProxy({
+      agent: {
+        fileRequest: (request) => {
+          this.sent.push(request)
+          return session.fileRequest(request)
+        },
+        closeFile: (request) => {
+          this.sent.push(request)
+          return session.closeFile(request)
+        },
+        supports: (gate) => session.supports(gate),
+        get version() {
+          return session.version
+        },
+      },
+      directory: options.directory ?? path.join(base, 'copies'),
+      classify: options.classify ?? (() => 'readOnly'),
+      map: options.map ?? ((name) => name),
+      warn: (text) => this.warnings.push(text),
+      filesChanged: () => this.changes++,
+      ...(options.stallMs === undefined ? {} : {stallMs: options.stallMs}),
+    })
+  }
+
+  static async open(options: RoomOptions = {}): Promise<Room> {
+    const base = mkdtempSync(path.join(tmpdir(), 'mirrord-file-proxy-'))
+    mkdirSync(path.join(base, 'root'))
+    const pair = await loopback()
+    const ends = channels(pair)
+    new Client(
+      agentConnection(ends.server),
+      {
+        environment: new Map(),
+        files: new RootedFiles(path.join(base, 'root')),
+        redirecting: undefined,
+        dns: {timeout: undefined, attempts: undefined},
+      },
+      () => undefined,
+    )
+    const session = await ClientSession.open(ends.client, {
+      logs: false,
+      ...(options.version === undefined ? {} : {version: options.version}),
+    })
+    return new Room(base, pair, session, options)
+  }
+
+  /** A path in the target's root, as this machine sees it. */
+  at(name: string): string {
+    return path.join(this.root, name)
+  }
+
+  /** Asks as the trap does. */
+  ask(operation: FileOperation, name: string, more: Partial<FileRequest> = {}): Promise<FileAnswer> {
+    return this.proxy.answer({
+      operation,
+      pid: process.pid,
+      path: name,
+      other: '',
+      flags: 0,
+      mode: 0,
+      object: 0,
+      numbers: [],
+      gone: new AbortController().signal,
+      ...more,
+    })
+  }
+
+  /** How many requests of a type the agent got so far. */
+  count(type: RemoteRequest['type']): number {
+    return this.sent.filter((request) => request.type === type).length
+  }
+
+  /** The agent is lost, as when its pod is deleted. */
+  loseAgent(): void {
+    this.#pair.server.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.session.destroy()
+    await this.#pair[Symbol.asyncDispose]()
+    rmSync(this.#base, {recursive: true, force: true})
+  }
+}
+
+/** What a test may choose. */
+export type RoomOptions = Partial<Pick<FileProxyOptions, 'directory' | 'classify' | 'map' | 'stallMs'>> & {
+  /** The protocol version that the session announces. */
+  version?: string
+}
