@@ -39,6 +39,7 @@ export class FileProxy {
   readonly #metadata: MetadataCache
   readonly #mirror: Mirror
   readonly #readers: Readers
+  readonly #working = new Set<FileRequest>()
 
   /** @throws errors of the local disk */
   constructor(options: FileProxyOptions) {
@@ -50,6 +51,7 @@ export class FileProxy {
     }
     this.#map = options.map
     this.#requests = new Requests(options.agent, warnOnce, options.stallMs)
+    this.#requests.onProgress = () => this.#working.forEach((request) => request.busy())
     this.#metadata = new MetadataCache(this.#requests)
     this.#mirror = new Mirror(options.directory)
     this.#readers = new Readers({
@@ -69,6 +71,7 @@ export class FileProxy {
 
   /** Answers one question; never rejects. */
   async answer(request: FileRequest): Promise<FileAnswer> {
+    this.#working.add(request)
     try {
       return await this.#answer(request)
     } catch (error) {
@@ -78,6 +81,8 @@ export class FileProxy {
       const asks = operation === 'lookup' || (operation === 'open' && (flags & WRITING) === 0)
       const lasts = asks && failed.is('ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG', 'ENXIO')
       return {errno: failed.errno, validMs: lasts ? this.#metadata.validMs(path, follow) : 0}
+    } finally {
+      this.#working.delete(request)
     }
   }
 

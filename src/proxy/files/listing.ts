@@ -1,11 +1,12 @@
 import fs from 'node:fs'
 import type {Int64} from '../../protocol/index.ts'
+import type {pathClasses} from '../../trap/types.ts'
 import {childOf} from './metadata.ts'
 import type {Mirror} from './mirror.ts'
 import type {Requests} from './requests.ts'
 
-/** How the program's paths are judged, see `pathClasses` of src/trap/types.ts. */
-export type PathClass = 'notFound' | 'readWrite' | 'readOnly' | 'local'
+/** How the program's paths are judged. */
+export type PathClass = keyof typeof pathClasses
 
 /** A name and what kind of entry shows it. */
 export interface Entry {
@@ -72,7 +73,7 @@ export function showEntries(
   const shown = new Map<string, Entry>()
   for (const entry of remote) {
     const verdict = classify(childOf(directory, entry.name))
-    if (verdict === 'readOnly' || verdict === 'readWrite') shown.set(entry.name, entry)
+    if (verdict !== 'local' && verdict !== 'notFound') shown.set(entry.name, entry)
   }
   for (const entry of localEntries(directory))
     if (!shown.has(entry.name) && classify(childOf(directory, entry.name)) === 'local') shown.set(entry.name, entry)

@@ -32,6 +32,9 @@ export class Requests {
   readonly #warnOnce: WarnOnce
   readonly #stallMs: number
   #lastReply = 0
+  /** Called after replies, at most once a second: the agent is at work. */
+  onProgress: () => void = () => undefined
+  #progressTold = 0
 
   /** @param stallMs how long the agent may answer no file request at all while one waits */
   constructor(agent: FileAgent, warnOnce: WarnOnce, stallMs = 30_000) {
@@ -80,7 +83,7 @@ export class Requests {
       this.#agent.fileRequest<T>(request).then(
         (reply) => {
           clearTimeout(timer)
-          this.#lastReply = performance.now()
+          this.#replied()
           if (over && reply.type === 'Ok') late?.(reply.value)
           else if (reply.type === 'Ok') resolve(reply.value)
           else reject(remoteFailure(reply.value, what))
@@ -109,6 +112,13 @@ export class Requests {
 
   closeDirectory(fd: Int64): void {
     this.#closeQuietly({type: 'CloseDir', value: {remoteFd: fd}})
+  }
+
+  #replied(): void {
+    this.#lastReply = performance.now()
+    if (this.#lastReply - this.#progressTold < 1000) return
+    this.#progressTold = this.#lastReply
+    this.onProgress()
   }
 
   #closeQuietly(request: Parameters<FileAgent['closeFile']>[0]): void {

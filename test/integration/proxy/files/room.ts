@@ -89,6 +89,7 @@ export class Room {
       object: 0,
       numbers: [],
       gone: new AbortController().signal,
+      busy: () => undefined,
       ...more,
     })
   }
