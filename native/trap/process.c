@@ -6,7 +6,7 @@
 #define PIDFD_THREAD O_EXCL /* kernel 6.9 */
 #endif
 
-struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid; };
+struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid, tracer; };
 
 static bool status_read(pid_t tid, struct status *s) {
     char path[40], text[4096], *at;
@@ -19,6 +19,7 @@ static bool status_read(pid_t tid, struct status *s) {
     if (n <= 0) return false;
     text[n] = 0;
     if ((at = strstr(text, "\nTgid:"))) s->tgid = atoi(at + 6);
+    if ((at = strstr(text, "\nTracerPid:"))) s->tracer = atoi(at + 11);
     if ((at = strstr(text, "\nThreads:"))) s->threads = atoi(at + 9);
     if ((at = strstr(text, "\nSigPnd:"))) s->own = strtoull(at + 8, NULL, 16);
     if ((at = strstr(text, "\nShdPnd:"))) s->shared = strtoull(at + 8, NULL, 16);
@@ -63,6 +64,10 @@ void process_name(pid_t process, char *to, size_t cap) {
     if (fd >= 0) close(fd);
     to[n < 0 ? 0 : n] = 0;
     to[strcspn(to, "\n")] = 0;
+}
+pid_t tracer_of(pid_t tid) {
+    struct status s;
+    return status_read(tid, &s) ? s.tracer : 0;
 }
 int fd_duplicate(pid_t tid, int fd) {
     if (without_getfd) return made_duplicate(tid, fd);

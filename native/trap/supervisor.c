@@ -96,6 +96,7 @@ static void handle(const notif *n) {
         foreign(n);
         return;
     }
+    if (restart_passes(n)) return;
     if (process_skipped(n) && n->data.nr != SYS_seccomp) {
         answer_continue(n);
         return;
@@ -118,6 +119,11 @@ static bool reap(void) { /* false: no children left, so no tree */
         pid_t p = waitpid(-1, &status, WNOHANG);
         if (p == 0) return true;
         if (p < 0) return errno != ECHILD;
+        if (WIFSTOPPED(status)) {
+            restart_stopped(p, status);
+            continue;
+        }
+        restart_ended(p);
         if (p == program && !program_ended) report_exit(status);
     }
 }

@@ -101,12 +101,12 @@ void answer_error(const notif *n, int error); /* error > 0 */
 void answer_result(const notif *n, int64_t result); /* negative: -errno */
 void answer_continue(const notif *n);
 int inject(const notif *n, int fd, bool cloexec, int at); /* at < 0: lowest number. The number, or -errno */
+int inject_only(const notif *n, int fd, bool cloexec);           /* the same without answering */
 
 /* ---- the ways in (access.c) ---- */
 extern bool without_getfd, memory_by_file;
 int access_try(pid_t pid, int fd, const void *at);
 int access_find(void);
-
 /* ---- the target's memory, descriptors and signals (memory.c, process.c) ---- */
 ssize_t mem_read(pid_t tid, uint64_t at, void *to, size_t n);
 ssize_t mem_write(pid_t tid, uint64_t at, const void *from, size_t n);
@@ -117,6 +117,7 @@ pid_t process_of(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno; without pidfd_getfd of sockets that we made only, else -NOT_MADE */
 int fd_free(pid_t tid, int low, int high);
 struct image { pid_t parent; uint64_t started, stack, arguments, device, inode; }; /* which program a process runs; stack 0: may not be looked into */
+pid_t tracer_of(pid_t tid); /* 0: none */
 enum pending { PENDING_NONE, PENDING_MAYBE, PENDING_CERTAIN };
 enum pending signal_pending(pid_t tid);
 
@@ -164,6 +165,7 @@ bool call_away(struct call *c);
 void calls_sweep(void);
 
 /* ---- the tree (tree.c) and its processes (supervisor.c, probe.c) ---- */
+pid_t parent_of(pid_t pid);                       /* -1: ended */
 void tree_signal(pid_t root, int signal);
 int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */

@@ -7,9 +7,9 @@
 
 struct process { pid_t pid, parent; bool mine; };
 
-static pid_t parent_of(const char *pid) {
-    char path[300], text[512];
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+pid_t parent_of(pid_t pid) {
+    char path[40], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -1;
     ssize_t n = read(fd, text, sizeof text - 1);
@@ -28,14 +28,14 @@ static struct process *snapshot(size_t *count) {
     struct dirent *e;
     while (proc && all && (e = readdir(proc))) {
         if (e->d_name[0] < '1' || e->d_name[0] > '9') continue;
-        pid_t parent = parent_of(e->d_name);
+        pid_t pid = (pid_t)atoi(e->d_name), parent = parent_of(pid);
         if (parent < 0) continue;
         if (n == cap) {
             struct process *more = realloc(all, (cap *= 2) * sizeof *all);
             if (!more) break;
             all = more;
         }
-        all[n++] = (struct process){(pid_t)atoi(e->d_name), parent, false};
+        all[n++] = (struct process){pid, parent, false};
     }
     if (proc) closedir(proc);
     *count = all ? n : 0;
