@@ -1,5 +1,5 @@
 import {existsSync, readFileSync} from 'node:fs'
-import {join, resolve} from 'node:path'
+import {dirname, join, resolve} from 'node:path'
 
 export interface Image {
   /** Put before the pod's args unless the pod has a command. */
@@ -9,7 +9,7 @@ export interface Image {
   env?: Record<string, string>
   workingDir?: string
   /** Files and directories of this machine that appear in the container, over the machine's own root. */
-  files?: {source: string; destination: string}[]
+  files?: {source: string; destination: string; optional?: boolean}[]
 }
 
 const repository = resolve(import.meta.dirname, '..')
@@ -30,6 +30,7 @@ export class Images {
         node,
         {source: join(import.meta.dirname, 'mirrord-agent.sh'), destination: '/mirrord-agent'},
         {source: agentBundle, destination: '/agent.js'},
+        {source: join(dirname(agentBundle), 'mirrord-trap'), destination: '/mirrord-trap', optional: true},
       ],
     })
   }
@@ -52,7 +53,9 @@ export class Images {
   pull(name: string): Image | {error: string} {
     const image = this.known.get(name) ?? this.known.get(`${name}:latest`)
     if (!image) return {error: `failed to resolve reference "${name}": ${name}: not found`}
-    const missing = image.files?.find((file) => !existsSync(file.source))
-    return missing ? {error: `failed to unpack image "${name}": ${missing.source}: no such file or directory`} : image
+    const files = image.files?.filter((file) => !file.optional || existsSync(file.source))
+    const missing = files?.find((file) => !existsSync(file.source))
+    if (missing) return {error: `failed to unpack image "${name}": ${missing.source}: no such file or directory`}
+    return {...image, files}
   }
 }

@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import {readdirSync} from 'node:fs'
 import {tmpdir} from 'node:os'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 import {findProgram, main, programEnv, root, run, ScriptError} from './lib/run.mjs'
 
 /** Programs of the image and the Debian package of each; iptables in every form that the agent calls by name. */
@@ -89,15 +89,16 @@ function digest(files) {
 
 async function make(name) {
   await installMissing()
-  const {bundleAgent} = await import('./lib/bundle-agent.mjs')
+  const {agentHelper, bundleAgent} = await import('./lib/bundle-agent.mjs')
   const agent = await bundleAgent(root)
+  const helper = join(dirname(agent), agentHelper)
   const node = realpathSync(join(root, 'node_modules/node/bin/node'))
   const tools = Object.keys(programs).map((program) => findProgram(program))
   const modules = xtablesModules()
 
   const stamps = join(root, 'tmp/agent-image')
   const stamp = join(stamps, encodeURIComponent(name))
-  const version = digest([agent, node, ...tools, import.meta.filename])
+  const version = digest([agent, helper, node, ...tools, import.meta.filename])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version && (await imported(name))) return
 
   const work = mkdtempSync(join(tmpdir(), 'mirrord-agent-image-'))
@@ -112,6 +113,7 @@ async function make(name) {
     const files = [
       `${script}:/mirrord-agent`,
       `${bundle}:/usr/local/lib/mirrord/agent.js`,
+      `${helper}:/usr/local/lib/mirrord/${agentHelper}`,
       // The bundle is an ES module, and only package.json can say so.
       `${packageJson(work)}:/usr/local/lib/mirrord/package.json`,
       `${node}:/usr/local/bin/node`,

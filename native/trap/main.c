@@ -1,5 +1,5 @@
 /* main.c - two processes: the outer only waits (and ends what the inner leaves), the inner supervises. Each ends the tree when the other
- * is killed. Nothing but --probe and --seqpacket is read from the command line: the session's first message says what to run. */
+ * is killed. Only what does not run a program is read from the command line: the session's first message says what to run. */
 #include "trap.h"
 #include <sys/prctl.h>
 #include <linux/close_range.h>
@@ -12,9 +12,10 @@ int main(int argc, char **argv) {
     /* Signals of the terminal and of a job runner are for the program; the session says when to end. */
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE};
     if (argc == 2 && !strcmp(argv[1], "--probe")) return probe();
+    if (argc == 2 && !strcmp(argv[1], "--attributes")) return attributes();
     if (argc == 3 && !strcmp(argv[1], "--seqpacket")) return bridge(argv[2]);
     if (argc != 1 || fcntl(3, F_GETFD) < 0) {
-        fputs("mirrord-trap is started by mirrord; on its own it takes only --probe, --seqpacket ADDRESS\n", stderr);
+        fputs("mirrord-trap is started by mirrord; on its own it takes only --probe, --attributes, --seqpacket ADDRESS\n", stderr);
         return 2;
     }
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) signal(ignored[i], SIG_IGN);

@@ -8,12 +8,14 @@ import {
   type ClientMessage,
 } from '../protocol/index.ts'
 import {NameRequests} from './dns/requests.ts'
+import type {Attributes} from './files/attributes.ts'
 import {FileRequests} from './files/requests.ts'
 import type {RootedFiles} from './files/rooted.ts'
 import {WriteBudget} from './flow/budget.ts'
 import {Tunnel} from './flow/tunnel.ts'
 import {Stealing, type Redirecting} from './incoming/steal.ts'
 import {Outgoing} from './outgoing/outgoing.ts'
+import {seqpacketConnector} from './outgoing/seqpacket.ts'
 import {datagramConnector, streamConnector} from './outgoing/transports.ts'
 import {selectEnvironment} from './target/environment.ts'
 
@@ -23,6 +25,10 @@ export interface AgentContext {
   environment: ReadonlyMap<string, string>
   /** The target's files. */
   files: RootedFiles
+  /** The `mirrord-trap` beside the agent, for what Node cannot do; undefined where there is none. */
+  helper: string | undefined
+  /** Undefined without a helper. */
+  attributes: Attributes | undefined
   /** Undefined without a target: there is no incoming traffic. */
   redirecting: Redirecting | undefined
   /** Milliseconds. */
@@ -36,6 +42,7 @@ export class Client {
   readonly #tunnel: Tunnel
   readonly #tcp: Outgoing
   readonly #udp: Outgoing
+  readonly #seqpacket: Outgoing
   readonly #names: NameRequests
   readonly #files: FileRequests
   readonly #steal: Stealing | undefined
@@ -51,8 +58,10 @@ export class Client {
     const budget = new WriteBudget(this.#tunnel)
     this.#tcp = new Outgoing('TcpOutgoing', streamConnector(context.files, this.#tunnel, budget), this.#tunnel)
     this.#udp = new Outgoing('UdpOutgoing', datagramConnector(budget), this.#tunnel)
+    const seqpacket = seqpacketConnector(context.helper, context.files, this.#tunnel, budget)
+    this.#seqpacket = new Outgoing('SeqpacketOutgoing', seqpacket, this.#tunnel)
     this.#names = new NameRequests(this.#tunnel, (path) => context.files.readText(path), context.dns)
-    this.#files = new FileRequests(context.files, this.#tunnel, (text) => this.#fail(text))
+    this.#files = new FileRequests(context.files, context.attributes, this.#tunnel, (text) => this.#fail(text))
     if (context.redirecting) {
       const transport = () => supports(this.#version, 'modeAgnosticHttp')
       this.#steal = new Stealing(context.redirecting, this.#tunnel, budget, transport)
@@ -85,6 +94,7 @@ export class Client {
     this.#connection.destroy()
     this.#tcp.close()
     this.#udp.close()
+    this.#seqpacket.close()
     await Promise.all([this.#steal?.close(), this.#files.close()])
   }
 
@@ -113,7 +123,7 @@ export class Client {
       case 'UdpOutgoing':
         return this.#udp.receive(message.value)
       case 'SeqpacketOutgoing':
-        return this.#refuseSeqpacket(message.value)
+        return this.#seqpacket.receive(message.value)
       case 'FileRequest':
         return this.#files.receive(message.value)
       case 'GetAddrInfoRequest':
@@ -155,12 +165,5 @@ export class Client {
     this.#tunnel.log('Error', 'mirroring is not supported by this version of the agent')
     const value = {type: 'SubscribeResult', value: {type: 'Err', value: {type: 'NotImplemented'}}} as const
     this.#tunnel.send({type: 'Tcp', value})
-  }
-
-  /** Node has no SOCK_SEQPACKET. There are never connections, so only the request needs an answer. */
-  #refuseSeqpacket(message: Extract<ClientMessage, {type: 'SeqpacketOutgoing'}>['value']): void {
-    if (message.type !== 'ConnectV2') return
-    const connect = {type: 'Err', value: {type: 'NotImplemented'}} as const
-    this.#tunnel.send({type: 'SeqpacketOutgoing', value: {type: 'ConnectV2', value: {uid: message.value.uid, connect}}})
   }
 }

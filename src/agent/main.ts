@@ -1,4 +1,6 @@
+import {accessSync, constants} from 'node:fs'
 import type {Socket} from 'node:net'
+import {join} from 'node:path'
 import process from 'node:process'
 import {parseCli, type AgentOptions} from './cli.ts'
 import {Guard} from './guard.ts'
@@ -78,12 +80,15 @@ function locate(options: AgentOptions, settings: AgentSettings, log: Log): Worke
 
 function runWorker(options: AgentOptions, settings: AgentSettings, start: WorkerStart, log: Log): void {
   try {
+    // What a container runtime starts programs with; modes of files that clients create must not depend on it.
+    process.umask(0o022)
     const worker = new Worker({
       start,
       options,
       settings,
       gid: process.getgid?.() ?? 0,
       env: process.env,
+      helper: findHelper(),
       secure: options.operatorCert === undefined ? undefined : tlsClient(options.operatorCert),
       // The guard may be gone; that is noticed by the disconnect.
       send: (message: ToGuard) => void process.send?.(message, undefined, {}, () => {}),
@@ -100,5 +105,16 @@ function runWorker(options: AgentOptions, settings: AgentSettings, start: Worker
     worker.run().catch((error: unknown) => fail(log, error))
   } catch (error) {
     fail(log, error)
+  }
+}
+
+/** The static C program that does what Node cannot; it is shipped beside the bundle. */
+function findHelper(): string | undefined {
+  const file = join(import.meta.dirname, 'mirrord-trap')
+  try {
+    accessSync(file, constants.X_OK)
+    return file
+  } catch {
+    return undefined
   }
 }

@@ -4,6 +4,7 @@ import {agentConnection, socketChannel} from '../protocol/index.ts'
 import {Client, type AgentContext} from './client.ts'
 import type {AgentOptions} from './cli.ts'
 import {runCommand} from './command.ts'
+import {Attributes} from './files/attributes.ts'
 import {RootedFiles} from './files/rooted.ts'
 import type {Redirecting} from './incoming/steal.ts'
 import type {Log} from './log.ts'
@@ -25,6 +26,8 @@ export interface WorkerOptions {
   gid: number
   /** The agent's own variables: in ephemeral mode they hold the target's. */
   env: Readonly<Record<string, string | undefined>>
+  /** The `mirrord-trap` beside the agent; undefined where there is none. */
+  helper: string | undefined
   /** Makes a TLS connection of an accepted socket, if clients are to be authenticated. */
   secure: ((socket: Socket) => TLSSocket) | undefined
   send: (message: ToGuard) => void
@@ -56,10 +59,16 @@ export class Worker {
     const {start, options, send, log} = this.#options
     const {targetPid} = start
     this.#redirecting = options.mode.type === 'targetless' ? undefined : await this.#prepare()
+    const {helper} = this.#options
+    if (helper === undefined) {
+      log('warn', 'mirrord-trap is not beside the agent: no seqpacket sockets, no file times, no statfs of new clients')
+    }
     const {dnsTimeout, dnsAttempts} = this.#options.settings
     this.#context = {
       environment: this.#environment(),
       files: new RootedFiles(targetPid === undefined ? '/' : `/proc/${targetPid}/root`),
+      helper,
+      attributes: helper === undefined ? undefined : new Attributes(helper, (text) => log('error', text)),
       redirecting: this.#redirecting,
       dns: {timeout: dnsTimeout, attempts: dnsAttempts},
     }

@@ -1,46 +1,69 @@
 import type {BigIntStats} from 'node:fs'
-import type {FileHandle} from 'node:fs/promises'
-import {fileResponses, type FileRequest, type FileResponse, type Metadata, type SeekFrom} from '../../protocol/index.ts'
+import {mkdir, rename, rmdir, statfs, unlink, type FileHandle} from 'node:fs/promises'
+import {
+  fileResponses,
+  type FileRequest,
+  type FileResponse,
+  type FsMetadata,
+  type Metadata,
+  type OpenOptions,
+  type SeekFrom,
+} from '../../protocol/index.ts'
 import type {Tunnel} from '../flow/tunnel.ts'
 import {ioFailure, syntheticFailure} from '../os-error.ts'
+import type {Attributes} from './attributes.ts'
 import {openStream, packEntries, readEntries} from './directories.ts'
+import {openFlags} from './open-flags.ts'
 import {AboveRootError, type RootedFiles} from './rooted.ts'
 import {DescriptorTable, RequestError} from './table.ts'
 
 /** Bytes one read returns at most; a short read is allowed, and the request's size comes from outside. */
 const MAX_READ = 4 * 1024 * 1024
-/** Requests that may wait for their turn before the client's stream is held. */
+/** Requests, and bytes to be written, that may wait for their turn before the client's stream is held. */
 const MAX_PENDING = 1024
+const MAX_PENDING_BYTES = 8 * 1024 * 1024
+const AT_REMOVEDIR = 0x200
 
 /** A path that upstream treats as a violation of the protocol: the connection ends with this text. */
 export class PathViolation extends Error {}
 
 /**
- * The file feature of one client, reading side (protocol.md 3.8): requests run one after the other, in order, without
- * blocking anything else; writing is answered with NotImplemented.
+ * The file feature of one client (protocol.md 3.8): requests run one after the other, in order, without blocking anything
+ * else. Nothing waits for a peer: a read of a FIFO or device that has no data fails with EAGAIN, because an answer that
+ * never comes would hold up all that follow it.
  */
 export class FileRequests {
   readonly #files: RootedFiles
   readonly #tunnel: Tunnel
   readonly #fatal: (text: string) => void
+  readonly #attributes: Attributes | undefined
   readonly #table = new DescriptorTable()
   #last: Promise<void> = Promise.resolve()
   #pending = 0
+  #pendingBytes = 0
   #closed = false
 
-  /** @param fatal ends the client's connection with a text */
-  constructor(files: RootedFiles, tunnel: Tunnel, fatal: (text: string) => void) {
+  /**
+   * @param attributes undefined without the helper program: what needs it is answered with NotImplemented
+   * @param fatal ends the client's connection with a text
+   */
+  constructor(files: RootedFiles, attributes: Attributes | undefined, tunnel: Tunnel, fatal: (text: string) => void) {
     this.#files = files
+    this.#attributes = attributes
     this.#tunnel = tunnel
     this.#fatal = fatal
   }
 
   receive(request: FileRequest): void {
-    if (++this.#pending > MAX_PENDING) this.#tunnel.hold(this)
+    const bytes = 'writeBytes' in request.value ? request.value.writeBytes.length : 0
+    this.#pendingBytes += bytes
+    if (++this.#pending > MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) this.#tunnel.hold(this)
     this.#last = this.#last
       .then(() => this.#serve(request))
       .finally(() => {
-        if (--this.#pending <= MAX_PENDING / 2) this.#tunnel.release(this)
+        this.#pendingBytes -= bytes
+        if (--this.#pending <= MAX_PENDING / 2 && this.#pendingBytes <= MAX_PENDING_BYTES / 2)
+          this.#tunnel.release(this)
       })
   }
 
@@ -76,14 +99,11 @@ export class FileRequests {
       case 'Open': {
         const {path, openOptions} = request.value
         requireAbsolute(path)
-        requireReadOnly(openOptions)
-        return {fd: await this.#open(path)}
+        return {fd: await this.#open(path, openOptions)}
       }
       case 'OpenRelative': {
         const {relativeFd, path, openOptions} = request.value
-        const directory = table.directory(relativeFd)
-        requireReadOnly(openOptions)
-        return {fd: await this.#open(path, directory.path)}
+        return {fd: await this.#open(path, openOptions, table.directory(relativeFd).path)}
       }
       case 'Read': {
         const entry = table.file(request.value.remoteFd)
@@ -94,6 +114,17 @@ export class FileRequests {
       case 'ReadLimited': {
         const {remoteFd, bufferSize, startFrom} = request.value
         return readAt(table.file(remoteFd).handle, bufferSize, BigInt(startFrom))
+      }
+      case 'Write': {
+        const entry = table.file(request.value.fd)
+        const written = await writeAt(entry.handle, request.value.writeBytes, entry.offset)
+        if (entry.append) entry.offset = (await entry.handle.stat({bigint: true})).size
+        else entry.offset += BigInt(written.writtenAmount)
+        return written
+      }
+      case 'WriteLimited': {
+        const {remoteFd, startFrom, writeBytes} = request.value
+        return writeAt(table.file(remoteFd).handle, writeBytes, BigInt(startFrom))
       }
       case 'Seek': {
         const entry = table.file(request.value.fd)
@@ -136,22 +167,99 @@ export class FileRequests {
         entry.stream ??= await openStream(entry.handle, true)
         return {fd: remoteFd, ...(await packEntries(entry.stream, Number(bufferSize)))}
       }
-      default:
-        throw new RequestError({type: 'NotImplemented'})
+      case 'MakeDir':
+        return this.#makeDirectory(requireRooted(request.value.pathname), '/', request.value.mode)
+      case 'MakeDirAt': {
+        const {dirfd, pathname, mode} = request.value
+        return this.#makeDirectory(pathname, table.directory(dirfd).path, mode)
+      }
+      case 'RemoveDir':
+        return this.#removeDirectory(requireRooted(request.value.pathname), '/')
+      case 'Unlink':
+        return this.#unlink(requireRooted(request.value.pathname), '/')
+      case 'UnlinkAt': {
+        const {dirfd, pathname, flags} = request.value
+        const from = dirfd === undefined ? '/' : table.directory(dirfd).path
+        if (dirfd === undefined) requireRooted(pathname)
+        if ((flags & ~AT_REMOVEDIR) !== 0) throw new RequestError({type: 'RemoteIO', value: einval})
+        return flags === 0 ? this.#unlink(pathname, from) : this.#removeDirectory(pathname, from)
+      }
+      case 'Rename': {
+        const {oldPath, newPath} = request.value
+        const nameless = {here: ['EBUSY', 16]} as const
+        return this.#files.at(requireRooted(oldPath), '/', nameless, (from) =>
+          this.#files.at(requireRooted(newPath), '/', nameless, (to) => rename(from, to)),
+        )
+      }
+      case 'Ftruncate': {
+        const {fd, length} = request.value
+        const {handle} = table.file(fd)
+        if (length < 0) throw new RequestError({type: 'RemoteIO', value: einval})
+        // Node takes safe integers only, 8 PiB; what no file system of Linux holds is EFBIG there too.
+        if (length > Number.MAX_SAFE_INTEGER) throw new RequestError({type: 'RemoteIO', value: efbig})
+        return handle.truncate(Number(length))
+      }
+      case 'Futimens': {
+        const {handle} = table.file(request.value.fd)
+        return this.#helper().setTimes(handle.fd, request.value.times)
+      }
+      case 'Fchown': {
+        const {fd, owner, group} = request.value
+        return table.file(fd).handle.chown(owner, group)
+      }
+      case 'Fchmod':
+        return table.file(request.value.fd).handle.chmod(request.value.mode & 0o7777)
+      case 'XstatFs':
+        return {metadata: await statFs(table.any(request.value.fd))}
+      case 'StatFs':
+        return {metadata: await this.#located(request.value.path, statFs)}
+      case 'XstatFsV2':
+        return {metadata: await this.#helper().statFs(table.any(request.value.fd).fd)}
+      case 'StatFsV2': {
+        const helper = this.#helper()
+        return {metadata: await this.#located(request.value.path, ({fd}) => helper.statFs(fd))}
+      }
     }
   }
 
-  async #open(path: string, from = '/'): Promise<number> {
-    const located = await this.#files.locate(path, true, from)
-    let handle: FileHandle | undefined
+  #helper(): Attributes {
+    if (this.#attributes) return this.#attributes
+    throw new RequestError({type: 'NotImplemented'})
+  }
+
+  async #located<T>(path: string, act: (handle: FileHandle) => Promise<T>): Promise<T> {
+    const located = await this.#files.locate(requireRooted(path), true)
+    return act(located.handle).finally(() => located.close())
+  }
+
+  /** The mode is that of mkdir(2): less the agent's umask. */
+  #makeDirectory(path: string, from: string, mode: number): Promise<void> {
+    return this.#files.at(path, from, {here: ['EEXIST', 17]}, (entry) =>
+      mkdir(entry, {mode: mode & 0o7777}).then(nothing),
+    )
+  }
+
+  #removeDirectory(path: string, from: string): Promise<void> {
+    const last = /(^|\/)\.\/*$/.test(path) ? (['EINVAL', 22] as const) : (['EBUSY', 16] as const)
+    return this.#files.at(path, from, {here: last, up: ['ENOTEMPTY', 39]}, (entry) => rmdir(entry))
+  }
+
+  #unlink(path: string, from: string): Promise<void> {
+    return this.#files.at(path, from, {here: ['EISDIR', 21]}, (entry) => unlink(entry))
+  }
+
+  async #open(path: string, options: OpenOptions, from = '/'): Promise<number> {
+    const flags = openFlags(options)
+    if (flags === undefined) throw new RequestError({type: 'RemoteIO', value: einval})
+    const handle = await this.#files.open(path, flags, from)
     try {
-      const stats = await located.stat()
-      handle = await located.openForReading()
-      if (!stats.isDirectory()) return this.#table.add({kind: 'file', handle, offset: 0n})
+      if (!(await handle.stat()).isDirectory())
+        return this.#table.add({kind: 'file', handle, offset: 0n, append: options.append})
       const absolute = path.startsWith('/') ? path : `${from}/${path}`
       return this.#table.add({kind: 'directory', handle, path: absolute})
-    } finally {
-      await located.close()
+    } catch (error) {
+      await handle.close()
+      throw error
     }
   }
 
@@ -172,15 +280,41 @@ function requireAbsolute(path: string): void {
   if (!path.startsWith('/')) throw new PathViolation(`Path failed with: '${path}' is not absolute`)
 }
 
-/** Combinations that no open accepts are EINVAL; everything that would write is not implemented (protocol.md 3.8.3). */
-function requireReadOnly(options: Extract<FileRequest, {type: 'Open'}>['value']['openOptions']): void {
-  const {read, write, append, truncate, create, createNew} = options
-  if (!read && !write && !append) throw new RequestError({type: 'RemoteIO', value: einval})
-  if (!write && !append && (truncate || create || createNew)) throw new RequestError({type: 'RemoteIO', value: einval})
-  if (write || append) throw new RequestError({type: 'NotImplemented'})
+/** Other requests than opens are answered when their path is relative: there is nothing that it could be relative to. */
+function requireRooted(path: string): string {
+  if (!path.startsWith('/')) throw new RequestError(syntheticFailure('InvalidInput'))
+  return path
 }
 
+const nothing = (): void => {}
 const einval = {rawOsError: 22, kind: {type: 'InvalidInput'}} as const
+const efbig = {rawOsError: 27, kind: {type: 'FileTooLarge'}} as const
+
+/** The numbers that Node has; enough for old clients. */
+async function statFs(handle: FileHandle): Promise<FsMetadata> {
+  const {type, bsize, blocks, bfree, bavail, files, ffree} = await statfs(`/proc/self/fd/${handle.fd}`, {bigint: true})
+  return {
+    filesystemType: type,
+    blockSize: bsize,
+    blocks,
+    blocksFree: bfree,
+    blocksAvailable: bavail,
+    files,
+    filesFree: ffree,
+  }
+}
+
+/** One write(2), which may be short. */
+async function writeAt(handle: FileHandle, bytes: Uint8Array, position: bigint) {
+  const at = (where: number | null) => handle.write(bytes, 0, bytes.length, where)
+  // As for reading: pipes and devices have no position. Node takes no bigint here; 8 PiB are enough.
+  if (position > Number.MAX_SAFE_INTEGER) throw new RequestError({type: 'RemoteIO', value: efbig})
+  const {bytesWritten} = await at(Number(position)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ESPIPE') return at(null)
+    throw error
+  })
+  return {writtenAmount: bytesWritten}
+}
 
 async function readAt(handle: FileHandle, size: number | bigint, position: bigint) {
   const length = Number(size) > MAX_READ ? MAX_READ : Number(size)

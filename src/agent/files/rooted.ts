@@ -1,15 +1,10 @@
 import {constants, type Stats} from 'node:fs'
-import {access, open, readlink, type FileHandle} from 'node:fs/promises'
+import {access, lstat, open, readlink, type FileHandle} from 'node:fs/promises'
+import {errno, O_PATH, Walk, type Root} from './walk.ts'
 
-/** Symbolic links followed in one resolution, as in the kernel. */
-const MAX_LINKS = 40
+export {AboveRootError} from './walk.ts'
 
-/** From <fcntl.h>; Node does not export it. An O_PATH descriptor names a file without opening it. */
-const O_PATH = 0o10000000
-const {O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY, O_DIRECTORY} = constants
-
-/** `..` above the root: there is nothing there (protocol.md 3.8.3). */
-export class AboveRootError extends Error {}
+const {O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY, O_DIRECTORY, O_CREAT, O_EXCL} = constants
 
 /** A file found under the root: close it when done. */
 export class Located {
@@ -28,14 +23,6 @@ export class Located {
     return this.#handle.stat()
   }
 
-  /**
-   * Opens the file for reading. Never waits for the other end of a FIFO, never makes a terminal ours.
-   * @throws the kernel's error
-   */
-  openForReading(): Promise<FileHandle> {
-    return open(this.path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-  }
-
   /** @param mode bits of access(2) */
   access(mode: number): Promise<void> {
     return access(this.path, mode)
@@ -50,107 +37,158 @@ export class Located {
   }
 }
 
-/**
- * Resolves paths under a foreign root directory as the kernel would after a chroot: one component at a time from an
- * open directory, every symbolic link read and followed by us. The kernel never gets a path that it could lead out of
- * the root, whatever processes of the target do to their directories meanwhile.
- */
+/** What the kernel says to a path whose last component is no name. */
+export interface NamelessErrors {
+  /** `/`, or a path that ends in `.` */
+  here: readonly [code: string, errno: number]
+  /** A path that ends in `..` */
+  up?: readonly [code: string, errno: number]
+}
+
+/** Files under a foreign root directory, reached as after a chroot (see `Walk`). */
 export class RootedFiles {
-  readonly #root: string
+  readonly #path: string
+  #root: Promise<Root> | undefined
 
   /** @param root for example `/proc/PID/root`, or `/` */
   constructor(root: string) {
-    this.#root = root
+    this.#path = root
   }
 
   /**
    * Finds a file.
    * @param path absolute, or relative to `from` or else to the root
    * @param follow whether a symbolic link as last component is followed
-   * @param from descriptor path of a directory that a relative path starts at (its own path below the root)
+   * @param from a directory's own path below the root, that a relative path starts at
    * @throws NodeJS.ErrnoException from the kernel, ELOOP included; AboveRootError
    */
-  async locate(path: string, follow: boolean, from = '/'): Promise<Located> {
-    const pending = components(path.startsWith('/') ? path : `${from}/${path}`)
-    // A trailing slash asks for a directory, so the link in front of it is followed.
-    const wantsDirectory = /\/\.?$/.test(path)
-    const stack = [await open(this.#root, O_PATH | O_DIRECTORY)]
-    let links = 0
-    try {
-      while (pending.length > 0) {
-        const name = pending.shift()!
-        if (name === '..') {
-          if (stack.length === 1) throw new AboveRootError('the path leads above the root')
-          await stack.pop()!.close()
-          continue
+  locate(path: string, follow: boolean, from = '/'): Promise<Located> {
+    return this.#walk(path, from, async (walk) => {
+      for (;;) {
+        const name = await walk.last()
+        if (name === undefined) return new Located(await open(walk.directory, O_PATH | O_DIRECTORY))
+        const found = await open(`${walk.directory}/${name}`, O_PATH | O_NOFOLLOW)
+        let keep = false
+        try {
+          const stats = await found.stat()
+          if (!stats.isSymbolicLink() || (!follow && !walk.directoryWanted)) {
+            if (walk.directoryWanted && !stats.isDirectory()) throw errno('ENOTDIR', 20, 'not a directory')
+            keep = true
+            return new Located(found)
+          }
+        } finally {
+          if (!keep) await found.close()
         }
-        const parent = `/proc/self/fd/${stack.at(-1)!.fd}`
-        const last = pending.length === 0
-        const next = await open(`${parent}/${name}`, O_PATH | O_NOFOLLOW)
-        const stats = await next.stat()
-        if (stats.isSymbolicLink() && (follow || !last || wantsDirectory)) {
-          await next.close()
-          if (++links > MAX_LINKS) throw errno('ELOOP', 40, 'too many symbolic links')
-          const target = await readlink(`${parent}/${name}`)
-          pending.unshift(...components(target))
-          if (target.startsWith('/')) await closeAll(stack.splice(1))
-          continue
-        }
-        stack.push(next)
-        if ((!last || wantsDirectory) && !stats.isDirectory()) throw errno('ENOTDIR', 20, 'not a directory')
+        await walk.follow()
       }
-      return new Located(stack.pop()!)
-    } finally {
-      await closeAll(stack)
-    }
+    })
   }
 
-  /** The target of a symbolic link. @throws as `locate`; EINVAL when it is no link; a TypeError-free EILSEQ for non-UTF-8 */
-  async readLink(path: string): Promise<string> {
-    const parts = components(path)
-    const name = parts.pop()
-    if (name === undefined || name === '..') throw errno('EINVAL', 22, 'not a symbolic link')
-    const parent = await this.locate(`/${parts.join('/')}`, true)
-    try {
-      const target = await readlink(`${parent.path}/${name}`, {encoding: 'buffer'})
+  /**
+   * Opens a file as open(2) with these flags does; what it creates gets 0666 less the umask. Never waits for the other
+   * end of a FIFO (reads and writes then do not wait either), never makes a terminal ours.
+   * @throws as `locate`
+   */
+  open(path: string, flags: number, from = '/'): Promise<FileHandle> {
+    const all = flags | O_NONBLOCK | O_NOCTTY
+    return this.#walk(path, from, async (walk) => {
+      for (;;) {
+        const name = await walk.last()
+        if (name === undefined) return open(walk.directory, all)
+        // A slash behind the name would make the kernel follow a link there, out of the root perhaps.
+        if (walk.directoryWanted && flags & O_CREAT) throw errno('EISDIR', 21, 'is a directory')
+        const directory = walk.directoryWanted ? O_DIRECTORY : 0
+        const entry = `${walk.directory}/${name}`
+        const opened = await open(entry, all | directory | O_NOFOLLOW).catch((error: NodeJS.ErrnoException) => error)
+        if (!(opened instanceof Error)) return opened
+        // A link gives ELOOP, or ENOTDIR where a directory is wanted; with O_EXCL it is not followed.
+        const link = opened.code === 'ELOOP' || (opened.code === 'ENOTDIR' && (await isLink(entry)))
+        if (!link || flags & O_EXCL) throw opened
+        await walk.follow()
+      }
+    })
+  }
+
+  /**
+   * Does something to a name in its directory: create, remove or rename it. A link as last component is not followed.
+   * @param act gets a path of the name; none of the calls for which this is made follows a link there
+   * @param nameless what paths without a name fail with
+   * @throws as `locate`, and what `act` throws
+   */
+  at<T>(path: string, from: string, nameless: NamelessErrors, act: (path: string) => Promise<T>): Promise<T> {
+    const last = path.replace(/\/+$/, '').split('/').at(-1)
+    return this.#walk(path, from, async (walk) => {
+      const name = await walk.last()
+      const [code, number] = (last === '..' ? nameless.up : undefined) ?? nameless.here
+      if (name === undefined || last === '.') throw errno(code, number, 'the path has no name at its end')
+      return act(`${walk.directory}/${name}${walk.directoryWanted ? '/' : ''}`)
+    })
+  }
+
+  /** The target of a symbolic link. @throws as `locate`; EINVAL when it is no link; TypeError when it is no UTF-8 */
+  readLink(path: string): Promise<string> {
+    return this.at(path.replace(/\/+$/, '') || '/', '/', {here: ['EINVAL', 22]}, async (entry) => {
+      const target = await readlink(entry, {encoding: 'buffer'})
       return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(target)
-    } finally {
-      await parent.close()
-    }
+    })
   }
 
   /** The whole text of a small file. @throws as `locate`; EFBIG beyond 1 MiB */
   async readText(path: string): Promise<string> {
-    const located = await this.locate(path, true)
+    const file = await this.open(path, O_RDONLY)
     try {
-      const file = await located.openForReading()
-      try {
-        const limit = 1024 * 1024
-        const chunks: Buffer[] = []
-        for (let size = 0; ;) {
-          const {bytesRead, buffer} = await file.read(Buffer.alloc(16_384), 0, 16_384, null)
-          if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
-          size += bytesRead
-          if (size > limit) throw errno('EFBIG', 27, 'file too large')
-          chunks.push(buffer.subarray(0, bytesRead))
-        }
-      } finally {
-        await file.close()
+      const limit = 1024 * 1024
+      const chunks: Buffer[] = []
+      for (let size = 0; ;) {
+        const {bytesRead, buffer} = await file.read(Buffer.alloc(16_384), 0, 16_384, null)
+        if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8')
+        size += bytesRead
+        if (size > limit) throw errno('EFBIG', 27, 'file too large')
+        chunks.push(buffer.subarray(0, bytesRead))
       }
     } finally {
-      await located.close()
+      await file.close()
     }
+  }
+
+  /** Lets go of the root. */
+  async close(): Promise<void> {
+    const root = await this.#root
+    this.#root = undefined
+    await root?.handle.close()
+  }
+
+  async #walk<T>(path: string, from: string, act: (walk: Walk) => Promise<T>): Promise<T> {
+    // What open(2) says to "", and what no path on a system can hold.
+    if (path === '') throw errno('ENOENT', 2, 'empty path')
+    if (path.includes('\0')) throw errno('EINVAL', 22, 'the path holds a zero byte')
+    const walk = new Walk(await this.#opened(), path.startsWith('/') ? path : `${from}/${path}`)
+    try {
+      return await act(walk)
+    } finally {
+      await walk.close()
+    }
+  }
+
+  /** The root stays open: it is the same directory even when the target's process number is used again. */
+  #opened(): Promise<Root> {
+    this.#root ??= openRoot(this.#path).catch((error: unknown) => {
+      this.#root = undefined
+      throw error
+    })
+    return this.#root
   }
 }
 
-function components(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.')
+function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  )
 }
 
-async function closeAll(handles: readonly FileHandle[]): Promise<void> {
-  await Promise.all(handles.map((handle) => handle.close()))
-}
-
-function errno(code: string, number: number, text: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: ${text}`), {code, errno: -number})
+async function openRoot(path: string): Promise<Root> {
+  const handle = await open(path, O_PATH | O_DIRECTORY)
+  const name = await readlink(`/proc/self/fd/${handle.fd}`)
+  return {handle, name: name === '/' ? '' : name}
 }

@@ -1,22 +1,14 @@
-import type {Dir} from 'node:fs'
 import type {FileHandle} from 'node:fs/promises'
-import type {DirEntry, Int64, ResponseError} from '../../protocol/index.ts'
+import type {Int64, ResponseError} from '../../protocol/index.ts'
+import type {DirectoryStream} from './directories.ts'
 
 /** What a client's descriptor stands for. */
 export type Entry =
-  | {kind: 'file'; handle: FileHandle; offset: bigint}
+  /** Writes with `append` leave the offset at the file's end. */
+  | {kind: 'file'; handle: FileHandle; offset: bigint; append: boolean}
   /** `path` is absolute below the root; `stream` belongs to GetDEnts64. */
   | {kind: 'directory'; handle: FileHandle; path: string; stream?: DirectoryStream}
   | {kind: 'stream'; stream: DirectoryStream}
-
-/** A directory being read; entries come in the directory's own order. */
-export interface DirectoryStream {
-  dir: Dir
-  /** Index of the next entry. */
-  position: number
-  /** Entries that come before what `dir` gives next. */
-  pending: Omit<DirEntry, 'position'>[]
-}
 
 /** A request about a descriptor that cannot be answered: `response` is the reply. */
 export class RequestError extends Error {

@@ -1,8 +1,11 @@
 import type {
   DaemonConnect,
+  DaemonMessage,
   DaemonOutgoing,
   Int64,
   LayerOutgoing,
+  LayerSeqpacket,
+  OutgoingKind,
   ResponseError,
   SocketAddress,
 } from '../../protocol/index.ts'
@@ -12,6 +15,7 @@ import {ConnectError} from './connect.ts'
 
 /** A connection made for a client, whatever its transport. */
 export interface OutgoingConnection {
+  /** `bytes` is empty only for datagrams, where it is an empty one: a shut-down of UDP does not exist. */
   write(bytes: Uint8Array): void
   /** The client shuts down its side. */
   end(): void
@@ -43,7 +47,7 @@ export type Connector = (address: SocketAddress) => Promise<Connected>
 
 /** The outgoing feature of one client for one kind of transport (protocol.md 4.8): ids, both request forms, closing. */
 export class Outgoing {
-  readonly #kind: 'TcpOutgoing' | 'UdpOutgoing'
+  readonly #kind: OutgoingKind
   readonly #connect: Connector
   readonly #tunnel: Tunnel
   readonly #connections = new Map<Int64, OutgoingConnection>()
@@ -52,13 +56,13 @@ export class Outgoing {
   #nextId = 0
   #closed = false
 
-  constructor(kind: 'TcpOutgoing' | 'UdpOutgoing', connect: Connector, tunnel: Tunnel) {
+  constructor(kind: OutgoingKind, connect: Connector, tunnel: Tunnel) {
     this.#kind = kind
     this.#connect = connect
     this.#tunnel = tunnel
   }
 
-  receive(message: LayerOutgoing): void {
+  receive(message: LayerOutgoing | LayerSeqpacket): void {
     switch (message.type) {
       case 'ConnectV2': {
         const {uid, remoteAddress} = message.value
@@ -75,7 +79,7 @@ export class Outgoing {
       case 'Write': {
         const {connectionId, bytes} = message.value
         const connection = this.#connections.get(connectionId)
-        if (bytes.length > 0) connection?.write(bytes)
+        if (bytes.length > 0 || this.#kind === 'UdpOutgoing') connection?.write(bytes)
         else connection?.end()
         return
       }
@@ -120,7 +124,7 @@ export class Outgoing {
     })
     return {
       data: (bytes) => {
-        const message = {type: this.#kind, value: read(bytes)} as const
+        const message = this.#message(read(bytes))
         if (this.#kind === 'UdpOutgoing') this.#tunnel.sendOrDrop(message, bytes.length)
         else this.#tunnel.send(message)
       },
@@ -134,6 +138,11 @@ export class Outgoing {
   }
 
   #send(value: DaemonOutgoing): void {
-    this.#tunnel.send({type: this.#kind, value})
+    this.#tunnel.send(this.#message(value))
+  }
+
+  /** A seqpacket has no first form of requests, so all that is sent for it is among its messages. */
+  #message(value: DaemonOutgoing): DaemonMessage {
+    return {type: this.#kind, value} as DaemonMessage
   }
 }

@@ -53,32 +53,27 @@ function describe(address: SocketAddress, ofSocket: () => ReturnType<typeof addr
   }
 }
 
-/** A connected UDP socket. An empty datagram stands for a shutdown on the wire, in both directions. */
+/**
+ * A connected UDP socket. An empty message is an empty datagram, in both directions. Upstream takes it for a shut-down
+ * (protocol.md 4.8), which would end a flow at the first keep-alive; upstream's clients close such a flow by themselves.
+ */
 class DatagramConnection implements OutgoingConnection {
   readonly #socket: Datagrams
   readonly #budget: PeerBudget
   readonly #events: OutgoingEvents
   #open = true
-  #writeEnded = false
-  #readEnded = false
 
   constructor(socket: Datagrams, budget: WriteBudget, events: OutgoingEvents) {
     this.#socket = socket
     this.#events = events
     this.#budget = budget.peer(() => this.#close(new Error('datagrams cannot be sent')))
-    socket.on('message', (bytes) => {
-      if (this.#readEnded) return
-      if (bytes.length > 0) return events.data(bytes)
-      this.#readEnded = true
-      if (this.#writeEnded) this.#close(undefined)
-      else events.end()
-    })
+    socket.on('message', (bytes) => events.data(bytes))
     // A refused port is known from the ICMP answer to an earlier datagram.
     socket.on('error', (error) => this.#close(error))
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.#open || this.#writeEnded) return
+    if (!this.#open) return
     this.#budget.charge(bytes.length)
     this.#socket.send(bytes, (error) => {
       if (!this.#open) return
@@ -87,10 +82,8 @@ class DatagramConnection implements OutgoingConnection {
     })
   }
 
-  end(): void {
-    this.#writeEnded = true
-    if (this.#readEnded) this.#close(undefined)
-  }
+  /** Never called: an empty message is an empty datagram. */
+  end(): void {}
 
   finish(): void {
     this.#release()

@@ -1,0 +1,166 @@
+import {constants} from 'node:fs'
+import {open, readlink, type FileHandle} from 'node:fs/promises'
+
+/** Symbolic links followed in one resolution, as in the kernel. */
+const MAX_LINKS = 40
+
+/** From <fcntl.h>; Node does not export it. An O_PATH descriptor names a file without opening it. */
+export const O_PATH = 0o10000000
+const {O_NOFOLLOW, O_DIRECTORY} = constants
+
+/** `..` above the root: there is nothing there (protocol.md 3.8.3). */
+export class AboveRootError extends Error {}
+
+/** The root directory that paths are resolved in. */
+export interface Root {
+  /** An O_PATH descriptor of it; never closed by a walk. */
+  handle: FileHandle
+  /** What the kernel calls it, as seen from this process; empty for `/`. */
+  name: string
+}
+
+/**
+ * One resolution of a path below a root: directory by directory from an open descriptor, every symbolic link read and
+ * followed by us. The kernel never gets a path that it could lead out of the root, whatever the target's processes do
+ * to their directories meanwhile. Must be closed.
+ */
+export class Walk {
+  readonly #root: Root
+  /** The directories entered below the root, outermost first. */
+  #entered: FileHandle[] = []
+  /** After a jump `#entered` holds only the innermost; these are the names that lead to it. */
+  #jumped: string[] | undefined
+  #pending: string[]
+  #directoryWanted: boolean
+  #links = 0
+
+  /** @param path absolute below the root, or relative to it */
+  constructor(root: Root, path: string) {
+    this.#root = root
+    this.#pending = components(path)
+    this.#directoryWanted = endsAsDirectory(path)
+  }
+
+  /** The innermost directory, as a path that the kernel resolves to exactly it. */
+  get directory(): string {
+    return this.#path(this.innermost)
+  }
+
+  /** Descriptor (O_PATH) of the innermost directory. Closed with the walk. */
+  get innermost(): FileHandle {
+    return this.#entered.at(-1) ?? this.#root.handle
+  }
+
+  /** True when only a directory will do as the last component: a slash follows it. */
+  get directoryWanted(): boolean {
+    return this.#directoryWanted
+  }
+
+  /**
+   * Enters everything but the last name. Undefined when there is none: the path leads to `directory` itself.
+   * @throws the kernel's error, ELOOP and ENOTDIR included; AboveRootError
+   */
+  async last(): Promise<string | undefined> {
+    await this.#jump()
+    while (this.#pending.length > 1 || this.#pending[0] === '..') await this.#enter(this.#pending.shift()!)
+    return this.#pending[0]
+  }
+
+  /**
+   * The last name is a symbolic link: goes on with what it says, or with the same name when it is none any more.
+   * @throws ELOOP
+   */
+  async follow(): Promise<void> {
+    const name = this.#pending.shift()!
+    await this.#followFrom(name, this.#pending.length === 0)
+  }
+
+  async close(): Promise<void> {
+    const entered = this.#entered
+    this.#entered = []
+    await Promise.all(entered.map((handle) => handle.close()))
+  }
+
+  /**
+   * Enters all directories at once when no link is among them. That is known afterwards: the kernel's name of what was
+   * opened is then the path that was asked for. A descriptor that was led elsewhere is closed without being used.
+   */
+  async #jump(): Promise<void> {
+    const names = this.#pending.slice(0, -1)
+    if (this.#entered.length > 0 || names.length < 2 || this.#pending.includes('..')) return
+    const below = names.join('/')
+    const handle = await open(`${this.#path(this.#root.handle)}/${below}`, O_PATH | O_DIRECTORY).catch(() => undefined)
+    if (!handle) return
+    if ((await readlink(this.#path(handle)).catch(() => '')) !== `${this.#root.name}/${below}`) return handle.close()
+    this.#entered = [handle]
+    this.#jumped = names
+    this.#pending.splice(0, names.length)
+  }
+
+  async #enter(name: string): Promise<void> {
+    if (name === '..') {
+      if (this.#jumped) return this.#unjump(['..'])
+      const left = this.#entered.pop()
+      if (!left) throw new AboveRootError('the path leads above the root')
+      return left.close()
+    }
+    const next = await open(`${this.directory}/${name}`, O_PATH | O_NOFOLLOW)
+    try {
+      const stats = await next.stat()
+      if (stats.isDirectory()) {
+        this.#entered.push(next)
+        return
+      }
+      if (!stats.isSymbolicLink()) throw errno('ENOTDIR', 20, 'not a directory')
+    } catch (error) {
+      await next.close()
+      throw error
+    }
+    await next.close()
+    await this.#followFrom(name, false)
+  }
+
+  async #followFrom(name: string, last: boolean): Promise<void> {
+    if (++this.#links > MAX_LINKS) throw errno('ELOOP', 40, 'too many symbolic links')
+    const target = await readlink(`${this.directory}/${name}`).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EINVAL') throw error
+    })
+    // Replaced by something else since it was looked at.
+    if (target === undefined) return void this.#pending.unshift(name)
+    if (last) this.#directoryWanted ||= endsAsDirectory(target)
+    const names = components(target)
+    if (target.startsWith('/')) {
+      this.#pending.unshift(...names)
+      this.#jumped = undefined
+      return this.close()
+    }
+    if (this.#jumped && names.includes('..')) return this.#unjump(names)
+    this.#pending.unshift(...names)
+  }
+
+  /** Starts from the root again, with the directories that were jumped over, so that `..` has something to leave. */
+  async #unjump(names: readonly string[]): Promise<void> {
+    const directories = this.#jumped!
+    this.#jumped = undefined
+    await this.close()
+    this.#pending.unshift(...directories, ...names)
+  }
+
+  #path(handle: FileHandle): string {
+    return `/proc/self/fd/${handle.fd}`
+  }
+}
+
+/** Errors that the kernel would have given. */
+export function errno(code: string, number: number, text: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${text}`), {code, errno: -number})
+}
+
+/** The names in a path; slashes and `.` mean nothing between them. */
+function components(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.')
+}
+
+function endsAsDirectory(path: string): boolean {
+  return /\/\.?$/.test(path)
+}
