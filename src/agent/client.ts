@@ -25,10 +25,10 @@ export interface AgentContext {
   environment: ReadonlyMap<string, string>
   /** The target's files. */
   files: RootedFiles
-  /** The `mirrord-trap` beside the agent, for what Node cannot do; undefined where there is none. */
-  helper: string | undefined
-  /** Undefined without a helper. */
-  attributes: Attributes | undefined
+  /** The `mirrord-trap` beside the agent, for what Node cannot do; absent where there is none. */
+  helper?: string | undefined
+  /** Absent without a helper. */
+  attributes?: Attributes | undefined
   /** Undefined without a target: there is no incoming traffic. */
   redirecting: Redirecting | undefined
   /** Milliseconds. */

@@ -142,7 +142,5 @@ void run_chdir(struct file_call *fc);     /* chdir.c */
 /* The copy `object` of the remote `path` is now open for writing at a descriptor of the process. */
 void object_opened(pid_t tid, int number, uint64_t object, const char *path);
 void object_lost(uint64_t object, const char *path); /* opened by the session, but its caller is gone */
-struct rules *rules_load(const uint8_t *data, uint32_t length); /* NULL: malformed */
-unsigned rules_match(struct rules *r, const char *text, size_t n); /* lowest label that matches, 0 for none */
-int attributes(void);                            /* attributes.c: `mirrord-trap --attributes`; the exit code */
+int attributes(void);                     /* attributes.c: `mirrord-trap --attributes`; the exit code */
 #endif
