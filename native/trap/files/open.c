@@ -4,16 +4,15 @@
 #include <linux/openat2.h>
 
 #define TMPFILE (O_TMPFILE & ~O_DIRECTORY)
-#define ONLY_PATH (O_PATH | O_DIRECTORY | O_NOFOLLOW) /* with O_PATH the kernel looks at no other flags but O_CLOEXEC */
 
 static void open_remote(struct file_call *fc);
 
 static bool writing(uint64_t flags) {
-    return !(flags & O_PATH) && ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC | O_APPEND | TMPFILE));
+    return (flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC | O_APPEND | TMPFILE);
 }
 /* Never waits: a FIFO or a device is opened without waiting for its other end, and then made as asked. */
 static int open_now(const char *path, uint64_t flags, uint32_t mode) {
-    bool added = !(flags & (O_NONBLOCK | O_PATH));
+    bool added = !(flags & O_NONBLOCK);
     int fd = open(path, (int)flags | O_CLOEXEC | O_NOCTTY | (added ? O_NONBLOCK : 0), mode);
     if (fd < 0) return -errno;
     if (added) fcntl(fd, F_SETFL, (int)flags & ~O_NONBLOCK);
@@ -51,9 +50,8 @@ static void opened(struct file_call *fc, const struct file_answer *a) {
         file_result(fc, -a->error);
         return;
     }
-    uint64_t flags = fc->flags & ~(uint64_t)(O_CREAT | O_EXCL | O_TRUNC | O_DIRECT);
+    uint64_t flags = (fc->flags & ~(uint64_t)(O_CREAT | O_EXCL | O_TRUNC | O_DIRECT)) | O_NOFOLLOW; /* what a link leads to is the session's to say */
     if (fc->place[0].slash) flags |= O_DIRECTORY;
-    if (!(fc->flags & O_PATH) && S_ISLNK(a->mode)) flags |= O_NOFOLLOW;
     int fd = open_now(a->source, flags, 0);
     if (fd == -ENOENT && !writes && fc->tries++ == 0) { /* an answer kept, whose copy the session has taken away since */
         cache_drop();
@@ -70,10 +68,6 @@ static void opened(struct file_call *fc, const struct file_answer *a) {
 static void open_remote(struct file_call *fc) {
     const struct place *p = &fc->place[0];
     struct file_question q = {.operation = FILE_OPEN, .flags = (uint32_t)fc->flags & ~(uint32_t)O_CLOEXEC, .path = p->path};
-    if (fc->flags & O_PATH) {
-        file_lookup(fc, p, !(fc->flags & O_NOFOLLOW), opened);
-        return;
-    }
     if (p->slash) q.flags = (q.flags | O_DIRECTORY) & ~(uint32_t)O_NOFOLLOW;
     if (fc->flags & O_CREAT) q.mode = fc->mode & 07777 & ~caller_umask(fc->n.pid);
     file_ask(fc, &q, opened);
@@ -118,7 +112,8 @@ void run_open(struct file_call *fc) {
         file_result(fc, error);
         return;
     }
-    fc->flags = how.flags & O_PATH ? how.flags & (ONLY_PATH | O_CLOEXEC) : how.flags;
+    /* A descriptor of O_PATH cannot be handed over (fget(), EBADF): one for reading leads as far, except to a link itself, which is ELOOP. */
+    fc->flags = how.flags & O_PATH ? how.flags & (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : how.flags;
     fc->mode = (uint32_t)how.mode;
     if (writing(fc->flags)) place_for_write(p);
     if (p->class == PLACE_LOCAL) file_continue(fc);

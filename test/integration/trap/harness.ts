@@ -107,6 +107,7 @@ export interface RunOptions extends Partial<Omit<TrapOptions, 'stdio'>> {
   arguments?: readonly string[]
   connect?: TrapHandlers['connect']
   listen?: TrapHandlers['listen']
+  file?: TrapHandlers['file']
 }
 
 const running = new Set<Trap>()
@@ -162,7 +163,7 @@ export async function run(options: RunOptions): Promise<Run> {
   const listeners: Listener[] = []
   const closed: number[] = []
   const warnings: string[] = []
-  const {program, arguments: args = [], connect, listen, ...rest} = options
+  const {program, arguments: args = [], connect, listen, file, ...rest} = options
   try {
     const trap = await startTrap(
       {
@@ -190,6 +191,11 @@ export async function run(options: RunOptions): Promise<Run> {
           listeners.push(listener)
           changed()
           return listen ? listen(listener) : {}
+        },
+        async file(request) {
+          const answer = file ? file(request) : {errno: 5}
+          changed()
+          return answer
         },
         listenerClosed(id) {
           closed.push(id)
