@@ -48,12 +48,17 @@ let harness: Harness
 let job: Job
 let address: ServiceAddress
 let files: ServiceAddress
+let surroundings: Surroundings
 const folder = mkdtempSync('/tmp/me2e-users-')
 
 beforeAll(async () => {
   harness = await Harness.open()
   await harness.cluster.create(harness.namespace, matrixManifests())
-  await harness.cluster.waitAvailable(harness.namespace, 'matrix')
+  await Promise.all(['matrix', 'matrix-echo'].map((name) => harness.cluster.waitAvailable(harness.namespace, name)))
+  const {namespace} = harness
+  const {spec} = await harness.cluster.core.readNamespacedService({name: 'matrix-echo', namespace})
+  const {status} = await harness.cluster.pod(namespace, 'matrix')
+  surroundings = {service: spec!.clusterIP!, pod: status!.podIP!, namespace}
   address = await harness.cluster.serviceUrl(harness.namespace, 'matrix')
   files = await harness.cluster.serviceUrl(harness.namespace, 'matrix-files')
 })
@@ -77,20 +82,32 @@ function giveTo(job: Job, uid: number): void {
   execFileSync('chown', ['-R', `${uid}:${uid}`, job.folder])
 }
 
-/** What a step's result must look like. */
-const expectations = (service: string, namespace: string, name: string): Record<string, [string, RegExp]> => ({
-  tcp: ['matrix-echo:9001', /^pong$/],
-  tcp6: ['[::1]:9001', /^pong$/],
+/** What the steps need to know about the cluster. */
+interface Surroundings {
+  /** Address of the Service `matrix-echo`. */
+  service: string
+  /** Address of the target pod: what the other end must see as its peer. */
+  pod: string
+  namespace: string
+}
+
+const exactly = (text: string) => new RegExp(`^${text.replaceAll('.', '\\.')}$`)
+/** Each step's argument, and what its result must look like. */
+const expectations = ({service, pod, namespace}: Surroundings, name: string): Record<string, [string, RegExp]> => ({
+  tcp: ['matrix-echo:9001', exactly(`pong ${pod}`)],
+  tcp6: ['[::1]:9001', exactly('pong ::1')],
   refused: ['127.0.0.1:9', /refused/i],
-  udp: ['matrix-echo:9002', /^pong$/],
-  udpto: ['matrix-echo:9002', new RegExp(`^pong from ${service.replaceAll('.', '\\.')}:9002$`)],
-  dns: ['matrix-echo', new RegExp(`^${service.replaceAll('.', '\\.')}$`)],
+  // Nobody has this address of the pods' network.
+  ...(long ? {unreachable: [`${pod.replace(/\d+$/, '249')}:9`, /unreachable|no route|timed? ?out/i]} : {}),
+  udp: ['matrix-echo:9002', exactly(`pong ${pod}`)],
+  udpto: ['matrix-echo:9002', exactly(`pong ${pod} from ${service}:9002`)],
+  dns: ['matrix-echo', exactly(service)],
   srv: [`_tcp._tcp.matrix-echo.${namespace}.svc.cluster.local`, /^9001$/],
   read: ['/srv/mirrord-matrix/text', /^remote text$/],
   missing: ['/srv/mirrord-matrix/none', /no such file|ENOENT|NoSuchFile/i],
   stat: ['/srv/mirrord-matrix/text', /^12 640$/],
   list: ['/srv/mirrord-matrix/list', /^a,b,c$/],
-  write: [`/srv/mirrord-matrix/written/${encodeURIComponent(name)}`, new RegExp(`^written by ${name}$`)],
+  write: [`/srv/mirrord-matrix/written/${name}`, exactly(`written by ${name}`)],
   child: ['/srv/mirrord-matrix/text', /^remote text$/],
 })
 
@@ -105,7 +122,7 @@ describe.each(wanted)('as $user', ({below, uid}) => {
       })
       const name = language.replaceAll(/\W+/g, '-')
       const serves = !without.includes('serve')
-      const steps = Object.entries(expectations(spec!.clusterIP!, harness.namespace, name))
+      const steps = Object.entries(expectations(surroundings, name))
       const config = path.join(job.folder, 'mirrord.json')
       writeFileSync(
         config,

@@ -51,8 +51,11 @@ def srv(name):
             return f'from {source}'
     if answer[6:8] == b'\0\0':
         return 'no answer'
-    record = answer[len(question):]  # the name is a pointer of two bytes; type, class, ttl, length, priority, weight, port
-    return str(int.from_bytes(record[16:18], 'big'))
+    at = len(question)
+    while 0 < answer[at] < 0xC0:  # a name is labels up to an empty one, or up to a pointer of two bytes
+        at += 1 + answer[at]
+    at += 2 if answer[at] else 1
+    return str(int.from_bytes(answer[at + 14:at + 16], 'big'))  # type, class, ttl, length, priority, weight, port
 
 
 def read(path):

@@ -65,7 +65,11 @@ fn srv(name: &str) -> Outcome {
     if from.ip() != server {
         return Ok(format!("from {from}"));
     }
-    let at = question.len() + 16;
+    let mut at = question.len(); // a name is labels up to an empty one, or up to a pointer of two bytes
+    while b[at] > 0 && b[at] < 0xc0 {
+        at += 1 + b[at] as usize;
+    }
+    at += if b[at] > 0 { 16 } else { 15 }; // type, class, ttl, length, priority, weight, port
     Ok(u16::from_be_bytes([b[at], b[at + 1]]).to_string())
 }
 fn read(path: &str) -> Outcome {
