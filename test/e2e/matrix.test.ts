@@ -116,10 +116,6 @@ describe.each(wanted)('as $user', ({below, uid}) => {
     const missing = 'missing' in words ? words.missing : undefined
     const title = missing ? `${language} (left out: needs ${missing})` : language
     test.skipIf(missing !== undefined)(title, async () => {
-      const {spec} = await harness.cluster.core.readNamespacedService({
-        name: 'matrix-echo',
-        namespace: harness.namespace,
-      })
       const name = language.replaceAll(/\W+/g, '-')
       const serves = !without.includes('serve')
       const steps = Object.entries(expectations(surroundings, name))
