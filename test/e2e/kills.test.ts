@@ -78,7 +78,7 @@ async function check({pids, exit}: Killing): Promise<void> {
 }
 
 describe('SIGKILL of', () => {
-  test.each(onAnyCluster)('$victim ends the session, and the deployed program answers again', check)
+  test.each(onAnyCluster)('[CLN-06, CLN-07] $victim ends the session, and the deployed program answers again', check)
   // An agent on another machine cannot be killed from here.
   test.skipIf(inject('clusterKind') === 'remote').each(whereAgentsAreLocal)(
     '$victim ends the session, and the deployed program answers again',

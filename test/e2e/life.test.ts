@@ -31,7 +31,7 @@ const write = (name: string, value: unknown) => {
 }
 
 describe('ci start', () => {
-  test('fails at once with the last words of a program that dies before it is ready', async () => {
+  test('[LIF-35] fails at once with the last words of a program that dies before it is ready', async () => {
     const result = await job.start(...target, '--', 'sh', '-c', 'echo first; echo last words >&2; exit 9')
     expectFailure(result, 'programDied', 'PROGRAM_DIED', 'last words', /\b9\b/)
     await harness.nothingLeft(job)
@@ -54,7 +54,7 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('serves a port of the pod that is taken on this machine', async () => {
+  test('[INC-11] serves a port of the pod that is taken on this machine', async () => {
     const taken = net.createServer()
     await new Promise<void>((resolve) => taken.listen(0, '0.0.0.0', resolve))
     const {port} = taken.address() as net.AddressInfo
@@ -91,7 +91,7 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('undoes everything when it is cancelled before the program is ready', async () => {
+  test('[LIF-37] undoes everything when it is cancelled before the program is ready', async () => {
     const running = job.spawn(['ci', 'start', ...target, '--', 'sleep', '300'])
     await until('the program', () => job.processes().some(({command}) => command === 'sleep 300'))
     running.child.kill('SIGTERM')
@@ -100,7 +100,7 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('twice at the same time: one stop ends both', async () => {
+  test('[LIF-07] twice at the same time: one stop ends both', async () => {
     const service = await harness.cluster.serviceUrl(harness.namespace, 'info')
     const started = await Promise.all([
       job.start(...target, '--', ...server, '8080', 'first'),
@@ -130,7 +130,7 @@ describe("the documentation's command lines", () => {
     await harness.nothingLeft(job)
   })
 
-  test('mirrord ci start --config-file mirrord.json npm run x, with ci.output_dir', async () => {
+  test('[LIF-02] mirrord ci start --config-file mirrord.json npm run x, with ci.output_dir', async () => {
     const cwd = path.join(job.folder, 'app')
     const output = path.join(job.folder, 'output')
     mkdirSync(cwd)
@@ -174,7 +174,7 @@ describe('ci start --foreground', () => {
 })
 
 describe('ci stop', () => {
-  test('with nothing to stop says so and succeeds, again and again', async () => {
+  test('[LIF-05] with nothing to stop says so and succeeds, again and again', async () => {
     for (let round = 0; round < 2; round++) {
       const result = await job.stop()
       expectExit(result, 'success')

@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => harness.finish(job))
 
 describe.each(built.all)('a program in $language', ({words}) => {
-  test('answers in the place of the deployed one, with its environment and network, until the stop', async () => {
+  test('[ENV-01, INC-03, OUT-17, DNS-04] answers in the place of the deployed one, with its environment and network, until the stop', async () => {
     const deployed = await harness.who()
     expect(deployed.who).toBe('deployed')
 
@@ -60,14 +60,14 @@ describe('curl', () => {
     await harness.nothingLeft(job)
   })
 
-  test('sees that a name does not exist, and its own exit status comes back', async () => {
+  test('[DNS-01] sees that a name does not exist, and its own exit status comes back', async () => {
     const result = await curl('http://no-such-service/')
     expect(result.code, result.output).toBe(6)
     expect(result.stderr).toContain('Could not resolve host')
     await harness.nothingLeft(job)
   })
 
-  test('sees that a port is closed', async () => {
+  test('[OUT-27] sees that a port is closed', async () => {
     const result = await curl(`http://${harness.podAddress}:9/`)
     expect(result.code, result.output).toBe(7)
     await harness.nothingLeft(job)
