@@ -8,7 +8,7 @@ import {vitest} from './lib/results.mjs'
 import {setup} from './setup.mjs'
 
 await main(async () => {
-  await setup()
+  await setup('test')
   const folder = mkdtempSync(join(tmpdir(), 'mirrord-behaviours-'))
   const args = ['-t', String.raw`\[[A-Z]{2,3}-\d+`]
   const env = {MIRRORD_E2E_KUBECONFIG: ''}

@@ -10,7 +10,7 @@ await main(async () => {
   if (kubeconfig && !existsSync(kubeconfig)) {
     throw new ScriptError(`MIRRORD_E2E_KUBECONFIG names ${kubeconfig}, which does not exist.`, 33)
   }
-  await setup()
+  await setup('test')
   const where = kubeconfig ? `the cluster of ${kubeconfig}` : 'the sandbox'
   let counts = await vitest(`end-to-end tests on ${where}`, 'vitest.e2e.config.ts', {args: process.argv.slice(2)})
   // The tests of src/kube run against a real cluster too, where an image of their stand-in agent was made for it.

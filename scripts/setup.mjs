@@ -18,13 +18,17 @@ const buildInputs = [
   'scripts/lib/bundle-agent.mjs',
 ]
 
-/** Packages, dependencies, build: each only when needed. Prints a line for each step that did something. */
-export async function setup() {
+/**
+ * Packages (of the named sets, see lib/packages.mjs), dependencies, build: each only when needed. Prints a line for each step
+ * that did something.
+ */
+export async function setup(...sets) {
+  const packages = ['base', ...sets]
   const major = Number(process.versions.node.split('.')[0])
   if (major < 20) throw new ScriptError(`Node ${process.versions.node} is too old: at least Node 20 is needed.`)
   await withLock(async () => {
-    if (missingPackages().length > 0) {
-      await phase('setup', 'Debian packages', async () => (await installPackages()).join(' '))
+    if (missingPackages(packages).length > 0) {
+      await phase('setup', 'Debian packages', async () => (await installPackages(packages)).join(' '))
     }
     const dependencies = digest(['package-lock.json'])
     if (readStamp('dependencies') !== dependencies || !existsSync(node22)) {
@@ -51,4 +55,4 @@ async function npmCi() {
   await (npm?.endsWith('.js') ? run(process.execPath, [npm, ...args], options) : run('npm', args, options))
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main(setup)
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(() => setup())

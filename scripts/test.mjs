@@ -23,7 +23,7 @@ await main(async () => {
   const long = process.argv.includes('--long')
   const env = long ? {MIRRORD_LONG: '1'} : {}
   const committed = readManifest()
-  await setup()
+  await setup('test', ...(long ? ['long'] : []))
   let counts = none
   const count = async (result) => {
     counts = add(counts, await result)

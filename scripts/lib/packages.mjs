@@ -1,10 +1,11 @@
 // The Debian packages that the build, the sandbox, the demo and the tests use, installed only where their programs are missing.
+// Whoever calls names the sets: `base` for everybody, `test` for the tests, `long` for the languages of the whole matrix.
 import {existsSync, realpathSync, rmSync, writeFileSync} from 'node:fs'
 import {basename} from 'node:path'
 import {findProgram, programEnv, run, ScriptError} from './run.mjs'
 
 /** Package → the programs, files or other signs that show that it is there; all must. */
-const packages = {
+const base = {
   gcc: ['gcc'],
   'libc6-dev': ['/usr/include/stdio.h', '/usr/include/linux/seccomp.h'],
   make: ['make'],
@@ -18,6 +19,19 @@ const packages = {
   python3: ['python3', completePython],
   'redis-server': ['redis-server'],
 }
+const test = {'musl-tools': ['musl-gcc']}
+const long = {
+  'golang-go': ['go'],
+  rustc: ['rustc'],
+  ruby: ['ruby'],
+  'php-cli': ['php'],
+  perl: ['perl'],
+  'default-jdk-headless': ['javac', 'java'],
+  'gcc-aarch64-linux-gnu': ['aarch64-linux-gnu-gcc'],
+  'libc6-dev-arm64-cross': ['/usr/aarch64-linux-gnu/include/stdio.h'],
+}
+
+const sets = {base, test, long}
 
 /** Debian's own Python may be the minimal one, which lacks modules that the tests use. */
 function completePython() {
@@ -30,8 +44,9 @@ function present(item) {
   return item.startsWith('/') ? existsSync(item) : findProgram(item) !== undefined
 }
 
-export const missingPackages = () =>
-  Object.entries(packages)
+export const missingPackages = (names = ['base']) =>
+  names
+    .flatMap((name) => Object.entries(sets[name]))
     .filter(([, items]) => !items.every((item) => present(item)))
     .map(([name]) => name)
 
@@ -46,8 +61,8 @@ async function asRoot() {
 }
 
 /** Installs what is missing; returns the names of the packages it installed. */
-export async function installPackages() {
-  const missing = missingPackages()
+export async function installPackages(names) {
+  const missing = missingPackages(names)
   if (missing.length === 0) return []
   const list = missing.join(' ')
   if (process.platform !== 'linux' || !findProgram('apt-get')) {
@@ -84,7 +99,7 @@ export async function installPackages() {
   if (missing.includes('redis-server') && existsSync('/run/systemd/system')) {
     await root('systemctl', 'disable', '--quiet', 'redis-server')
   }
-  const still = missingPackages()
+  const still = missingPackages(names)
   if (still.length > 0) throw new ScriptError(`Still missing after their installation: ${still.join(' ')}.`, 81)
   return missing
 }
