@@ -6,7 +6,7 @@
 #define PIDFD_THREAD O_EXCL /* kernel 6.9 */
 #endif
 
-struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid, tracer; };
+struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid, tracer; char state; };
 
 static bool status_read(pid_t tid, struct status *s) {
     char path[40], text[4096], *at;
@@ -18,6 +18,7 @@ static bool status_read(pid_t tid, struct status *s) {
     close(fd);
     if (n <= 0) return false;
     text[n] = 0;
+    if ((at = strstr(text, "\nState:\t"))) s->state = at[8];
     if ((at = strstr(text, "\nTgid:"))) s->tgid = atoi(at + 6);
     if ((at = strstr(text, "\nTracerPid:"))) s->tracer = atoi(at + 11);
     if ((at = strstr(text, "\nThreads:"))) s->threads = atoi(at + 9);
@@ -104,16 +105,30 @@ int fd_free(pid_t tid, int low, int high) {
     r->full_until = now_ns() + 50 * MS;
     return -1;
 }
+/* One leader is asked about for each of its held threads, on the same tick. */
+static const struct status *leader_status(pid_t tgid) {
+    static struct status leader;
+    static uint64_t at;
+    uint64_t now = now_ns();
+    if (leader.tgid != tgid || now - at > 2 * MS) {
+        at = now;
+        if (!status_read(tgid, &leader)) leader.tgid = 0;
+    }
+    return leader.tgid ? &leader : NULL;
+}
 /* A signal sent to the process goes to its main thread unless that one blocks it: only then can it be another's.
  * PENDING_CERTAIN matters: a restart code without a pending signal would leak errno 512 to the program. */
 enum pending signal_pending(pid_t tid) {
-    struct status s, leader;
+    struct status s;
     if (!status_read(tid, &s)) return PENDING_NONE;
+    const struct status *leader = tid == s.tgid ? NULL : leader_status(s.tgid);
+    /* Stopped (SIGSTOP, ^Z): the kernel wants every thread to stop, which no field shows, and only then tells the parent. */
+    if (leader && leader->state == 'T') return PENDING_CERTAIN;
     if (s.own & ~s.blocked & ~s.ignored) return PENDING_CERTAIN;
     unsigned long long shared = s.shared & ~s.blocked & ~s.ignored;
     if (!shared) return PENDING_NONE;
     if (tid == s.tgid || s.threads == 1) return PENDING_CERTAIN;
-    return status_read(s.tgid, &leader) && (shared & leader.blocked) ? PENDING_MAYBE : PENDING_NONE;
+    return leader && (shared & leader->blocked) ? PENDING_MAYBE : PENDING_NONE;
 }
 
 uint64_t now_ns(void) {

@@ -9,16 +9,20 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 static char **words;
@@ -59,6 +63,56 @@ static int filter(unsigned flags, unsigned number, unsigned error) {
     struct sock_fprog p = {sizeof f / sizeof f[0], f};
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &p);
+}
+/* A child whose connect is held; `thread`: in a thread that is not its first. */
+static void *connect_thread(void *unused) {
+    (void)unused;
+    try_connect("connect");
+    exit(0);
+}
+static pid_t connecting(bool thread) {
+    pid_t p = fork();
+    if (p) return p;
+    pthread_t t;
+    if (!thread) connect_thread(NULL);
+    pthread_create(&t, NULL, connect_thread, NULL);
+    for (;;) pause();
+}
+/* The child stops while the test withholds the answer, and goes on. */
+static void stop_and_go(pid_t p) {
+    int status;
+    if (waitpid(p, &status, WUNTRACED) != p || !WIFSTOPPED(status)) exit(4);
+    printf("stopped by %s\n", sigabbrev_np(WSTOPSIG(status)));
+    kill(p, SIGCONT);
+    if (waitpid(p, &status, WCONTINUED) != p || !WIFCONTINUED(status)) exit(5);
+    printf("continued\n");
+    wait_for(p, "child");
+}
+static void say_when(void) { /* the test writes when the connect is held */
+    char c;
+    if (read(0, &c, 1) != 1) exit(6);
+}
+static volatile int urgent;
+static void on_urgent(int s) {
+    (void)s;
+    urgent++;
+}
+static int in_use(void) { /* descriptors */
+    int n = 0;
+    for (int i = 0; i < 20000; i++) n += fcntl(i, F_GETFD) >= 0;
+    return n;
+}
+static void *connect_one(void *at) {
+    int s = connected(words[0], words[1]);
+    char c;
+    *(int *)at = s >= 0 && recv(s, &c, 1, 0) == 1;
+    if (s >= 0) close(s);
+    return NULL;
+}
+static void *sleeping_connect(void *unused) {
+    (void)unused;
+    connected(words[0], words[1]);
+    return NULL;
 }
 
 int main(int argc, char **argv) {
@@ -159,6 +213,100 @@ int main(int argc, char **argv) {
             _exit(127);
         }
         wait_for(p, "daemon");
+    } else if (!strcmp(mode, "stop") || !strcmp(mode, "stop-thread")) {
+        pid_t p = connecting(!strcmp(mode, "stop-thread"));
+        say_when();
+        kill(p, SIGSTOP);
+        stop_and_go(p);
+    } else if (!strcmp(mode, "terminal")) { /* ^Z of a terminal for its foreground process */
+        int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        grantpt(master);
+        unlockpt(master);
+        pid_t leader = fork();
+        if (!leader) {
+            setsid();
+            int terminal = open(ptsname(master), O_RDWR);
+            ioctl(terminal, TIOCSCTTY, 0);
+            pid_t p = connecting(false);
+            setpgid(p, p);
+            signal(SIGTTOU, SIG_IGN);
+            tcsetpgrp(terminal, p);
+            say_when();
+            if (write(master, "\x1a", 1) != 1) _exit(7);
+            stop_and_go(p);
+            _exit(0);
+        }
+        wait_for(leader, "leader");
+    } else if (!strcmp(mode, "storm")) { /* SIGURG every 0.3 ms while calls are held: accept, connect, and a receive that a thread is in */
+        struct sigaction a = {.sa_handler = on_urgent, .sa_flags = SA_RESTART};
+        sigaction(SIGURG, &a, NULL);
+        pid_t self = getpid(), p = fork();
+        if (!p) {
+            for (;;) {
+                kill(self, SIGURG);
+                nanosleep(&(struct timespec){0, 300000}, NULL);
+            }
+        }
+        struct sockaddr_in own = {.sin_family = AF_INET}, peer;
+        socklen_t n = sizeof own;
+        int s = socket(AF_INET, SOCK_STREAM, 0), good = 0, accepted = 0;
+        bind(s, (void *)&own, n);
+        listen(s, 128);
+        getsockname(s, (void *)&own, &n);
+        for (int i = 0; i < 20; i++) {
+            char c;
+            int r = connected(words[0], words[1]);
+            if (r < 0) printf("connect %s\n", strerrorname_np(errno));
+            else if (recv(r, &c, 1, 0) == 1) good++;
+            else printf("recv %s\n", strerrorname_np(errno));
+            close(r);
+        }
+        printf("connected %d\n", good);
+        printf("port %d\n", ntohs(own.sin_port));
+        for (int i = 0; i < 20; i++) {
+            n = sizeof peer;
+            int c = accept(s, (void *)&peer, &n);
+            if (c >= 0) accepted++;
+            else printf("accept %s\n", strerrorname_np(errno));
+            if (c >= 0 && write(c, "x", 1) != 1) return 3;
+            close(c);
+        }
+        kill(p, SIGKILL);
+        printf("accepted %d signals %s\n", accepted, urgent > 20 ? "many" : "few");
+    } else if (!strcmp(mode, "nofile")) { /* with that many descriptors at most */
+        rlim_t limit = (rlim_t)atol(words[2]);
+        struct rlimit l = {limit, limit};
+        if (setrlimit(RLIMIT_NOFILE, &l)) return 3;
+        try_connect("connect");
+        int u = socket(AF_INET, SOCK_DGRAM, 0), opened = 0, s = 0;
+        printf("datagram %s\n", u >= 900 ? "in the window" : u >= 0 ? "outside" : strerrorname_np(errno));
+        while (limit < 1000 && (s = socket(AF_INET, opened % 2 ? SOCK_DGRAM : SOCK_STREAM, 0)) >= 0) opened++;
+        int e = errno;
+        if (limit < 1000) printf("then %s with %d\n", strerrorname_np(e), in_use());
+        closefrom(3);
+        try_connect("after");
+    } else if (!strcmp(mode, "many")) { /* sockets that stay open */
+        int wanted = atoi(words[2]), good = 0;
+        for (int i = 0; i < wanted; i++) {
+            char c;
+            int s = connected(words[0], words[1]);
+            good += s >= 0 && recv(s, &c, 1, 0) == 1;
+        }
+        printf("connected %d of %d, %d open\n", good, wanted, in_use() >= wanted);
+    } else if (!strcmp(mode, "threads")) {
+        int n = atoi(words[2]), good = 0, ok[n];
+        pthread_t t[n];
+        for (int i = 0; i < n; i++) pthread_create(&t[i], NULL, connect_one, &ok[i]);
+        for (int i = 0; i < n; i++) pthread_join(t[i], NULL), good += ok[i];
+        printf("threads %d\n", good);
+    } else if (!strcmp(mode, "exec-amid")) { /* a thread executes while others are in held calls */
+        pthread_t t;
+        for (int i = 0; i < 8; i++) pthread_create(&t, NULL, sleeping_connect, NULL);
+        say_when();
+        char *self[] = {"/proc/self/exe", "connect", words[0], "81", NULL};
+        words = self;
+        pthread_create(&t, NULL, exec_words, NULL);
+        for (;;) pause();
     } else if (!strcmp(mode, "crash")) { /* where a core file is asked for */
         struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY};
         if (argc > 2) setrlimit(RLIMIT_CORE, &l);

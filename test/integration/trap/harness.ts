@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -19,8 +20,10 @@ import {startTrap} from '../../../src/trap/trap.ts'
 import type {ConnectAnswer, ConnectRequest, Listener, Trap, TrapHandlers, TrapOptions} from '../../../src/trap/types.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
+/** MIRRORD_TRAP_VARIANT=sanitized: the trap with AddressSanitizer and UBSan. */
+const target = `build/mirrord-trap${process.env.MIRRORD_TRAP_VARIANT ? `-${process.env.MIRRORD_TRAP_VARIANT}` : ''}`
 /** The trap under test, built by `buildTrap`. */
-export const trapPath = join(root, 'native/trap/build/mirrord-trap')
+export const trapPath = join(root, 'native/trap', target)
 
 let trapUsed = trapPath
 /** From here on `run` starts this instead (a script of conditions.ts); undefined for the trap itself. */
@@ -28,9 +31,20 @@ export function useTrap(path: string | undefined): void {
   trapUsed = path ?? trapPath
 }
 
-/** Builds the trap (a no-op when it is current). */
-export function buildTrap(): void {
-  execFileSync('make', ['-s', '-C', join(root, 'native/trap')], {stdio: 'inherit'})
+/** Builds the trap (a no-op when it is current), or another target of its Makefile. */
+export function buildTrap(what = target): void {
+  execFileSync('make', ['-s', '-C', join(root, 'native/trap'), what], {stdio: 'inherit'})
+}
+
+/** Where the sanitizers write what they found; the supervisor's own output goes nowhere. */
+const sanitizerLog = join(tmpdir(), `mirrord-sanitizer-${process.pid}`)
+const sanitizerEnv: Record<string, string> = process.env.MIRRORD_TRAP_VARIANT
+  ? {ASAN_OPTIONS: `log_path=${sanitizerLog}`, UBSAN_OPTIONS: `log_path=${sanitizerLog}:print_stacktrace=1`}
+  : {}
+function sanitizerReports(): string {
+  const name = basename(sanitizerLog)
+  const files = readdirSync(tmpdir()).filter((file) => file.startsWith(`${name}.`))
+  return files.map((file) => `\n${readFileSync(join(tmpdir(), file), 'utf8')}`).join('')
 }
 
 /** Compiles test/apps/trap/NAME.c statically; cached by content, safe when several workers do it at once. */
@@ -110,6 +124,7 @@ export interface RunOptions extends Partial<Omit<TrapOptions, 'stdio'>> {
   file?: TrapHandlers['file']
 }
 
+const defaultEnv = {PATH: process.env.PATH ?? '', HOME: '/tmp', PYTHONUNBUFFERED: '1'}
 const running = new Set<Trap>()
 
 /** Starts a program below the trap. Its stdout and stderr come together. */
@@ -171,7 +186,7 @@ export async function run(options: RunOptions): Promise<Run> {
         program,
         argv: [basename(program), ...args],
         cwd: '/',
-        env: {PATH: process.env.PATH ?? '', HOME: '/tmp', PYTHONUNBUFFERED: '1'},
+        env: defaultEnv,
         newSession: true,
         intercept: true,
         incoming: true,
@@ -179,6 +194,7 @@ export async function run(options: RunOptions): Promise<Run> {
         overlays: [],
         local: [],
         ...rest,
+        ...(process.env.MIRRORD_TRAP_VARIANT && {env: {...defaultEnv, ...rest.env, ...sanitizerEnv}}),
         stdio: {stdin: blockingIn, stdout: out, stderr: out},
       },
       {
@@ -235,7 +251,7 @@ export async function run(options: RunOptions): Promise<Run> {
       input: (line) => execFileSync('tee', [], {input: line, stdio: ['pipe', stdinWriter, 'ignore']}),
       async finish() {
         const end = await trap.ended
-        if (!end.clean) throw new Error(`not clean: ${end.reason}`)
+        if (!end.clean) throw new Error(`not clean: ${end.reason}${sanitizerReports()}`)
         await outputEnd
         return text
       },
