@@ -145,7 +145,7 @@ static void meet_signal(struct call *c) {
     if (c->kind == HELD_CONNECT && (!c->deadline || c->deadline > patience)) c->deadline = patience;
 }
 static void gone(struct call *c) {
-    if (c->kind == HELD_CONNECT) connect_gone(c);
+    if (c->kind == HELD_CONNECT && !c->done) connect_gone(c);
     if (c->kind == HELD_FILE) file_gone(c);
     else call_end(c);
 }
@@ -187,7 +187,7 @@ static void check_caller(struct call *c, uint64_t now) {
     if (!c->attached) return;
     if (!notif_valid(&c->n)) {
         /* Interruptible waits (no WAIT_KILLABLE_RECV): the restarted call comes with a new id. */
-        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_LISTEN || c->kind == HELD_FILE)) c->attached = false, c->detached_at = now;
+        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_RELAY || c->kind == HELD_LISTEN || c->kind == HELD_FILE)) c->attached = false, c->detached_at = now;
         else gone(c);
         return;
     }

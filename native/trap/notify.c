@@ -14,17 +14,19 @@ bool notif_valid(const notif *n) {
     uint64_t id = n->id;
     return ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
-static void answer(struct seccomp_notif_resp *r) {
-    if (ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, r) && errno != ENOENT && errno != EINPROGRESS)
-        warn("a system call could not be answered: %s", strerror(errno));
+/* false: the caller had gone. */
+static bool answer(struct seccomp_notif_resp *r) {
+    if (ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, r) == 0) return true;
+    if (errno != ENOENT && errno != EINPROGRESS) warn("a system call could not be answered: %s", strerror(errno));
+    return false;
 }
-void answer_value(const notif *n, int64_t value) {
+bool answer_value(const notif *n, int64_t value) {
     struct seccomp_notif_resp r = {.id = n->id, .val = value};
-    answer(&r);
+    return answer(&r);
 }
-void answer_error(const notif *n, int error) {
+bool answer_error(const notif *n, int error) {
     struct seccomp_notif_resp r = {.id = n->id, .error = -error};
-    answer(&r);
+    return answer(&r);
 }
 void answer_result(const notif *n, int64_t result) {
     if (result < 0) answer_error(n, (int)-result);

@@ -96,8 +96,8 @@ extern int listener_fd;
 extern bool killable;
 bool notif_receive(notif *n);
 bool notif_valid(const notif *n);
-void answer_value(const notif *n, int64_t value);
-void answer_error(const notif *n, int error); /* error > 0 */
+bool answer_value(const notif *n, int64_t value); /* false: the caller had gone */
+bool answer_error(const notif *n, int error);     /* error > 0 */
 void answer_result(const notif *n, int64_t result); /* negative: -errno */
 void answer_continue(const notif *n);
 int inject(const notif *n, int fd, bool cloexec, int at); /* at < 0: lowest number. The number, or -errno */
@@ -145,6 +145,7 @@ struct call {
     uint64_t id, cookie; /* question to the session; socket: set once, at once after call_hold */
     uint64_t deadline, limit, detached_at; /* of the program's patience; of the session's */
     bool hurried, answered;
+    bool done;           /* performed, but the caller was away: its restart takes the result (error) */
     struct addr remote;
     struct info info;
     bool nonblocking;

@@ -46,11 +46,20 @@ static void report(const struct call *c, int error) {
 static void finish(struct call *c, int error) {
     if (without_getfd && (!error || error == EINPROGRESS)) made_connected(c->info.inode);
     if (c->id) report(c, error == EINPROGRESS ? 0 : error);
-    if (c->attached) {
-        if (error) answer_error(&c->n, error);
-        else answer_value(&c->n, 0);
+    bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
+    if (taken || killable || (error && error != EINPROGRESS)) {
+        call_end(c);
+        return;
     }
-    call_end(c);
+    /* Interruptible waits: a signal came between the two. The restarted connect gets this result, not EISCONN. */
+    call_watch(c, 0);
+    close(c->fd);
+    c->fd = -1;
+    c->kind = HELD_CONNECT;
+    c->done = true;
+    c->error = error;
+    c->attached = false;
+    c->detached_at = now_ns();
 }
 /* Connects the duplicate. A blocking socket would make us wait if the relay's backlog were full: the call is then
  * interrupted, goes on in the kernel, and is looked at again when the socket is writable. */
@@ -119,7 +128,8 @@ void connect_answered(struct call *c) {
 void connect_reattach(struct call *c, const notif *n) {
     c->n = *n;
     c->attached = true;
-    if (c->answered) connect_answered(c);
+    if (c->kind == HELD_RELAY) connect_progress(c);
+    else if (c->answered) connect_answered(c);
 }
 
 static void ask(struct call *c, bool ipv6) {
@@ -140,10 +150,23 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     if (!tcp && !info_is_udp(&i)) return -1;
     /* EAFNOSUPPORT and EINVAL; only a datagram socket of IPv6 takes an IPv4 sockaddr */
     if (i.domain != family && !(i.domain == AF_INET6 && !tcp)) return -1;
+    struct call *earlier = killable ? NULL : call_by_cookie(HELD_RELAY, i.cookie);
+    if (earlier && call_away(earlier)) { /* at its relay; the answer comes when that has accepted */
+        connect_reattach(earlier, n);
+        close(fd);
+        return 0;
+    }
+    earlier = call_by_cookie(HELD_CONNECT, i.cookie);
+    if (earlier && earlier->done) {
+        if (earlier->error) answer_error(n, earlier->error);
+        else answer_value(n, 0);
+        call_end(earlier);
+        close(fd);
+        return 0;
+    }
     if (tcp && !tcp_is_idle(fd)) return -1;
     if (!tcp && addr_multicast(to)) return -1;
 
-    struct call *earlier = call_by_cookie(HELD_CONNECT, i.cookie);
     if (earlier && call_away(earlier) && addr_equal(&earlier->remote, to)) {
         connect_reattach(earlier, n);
         close(fd);
