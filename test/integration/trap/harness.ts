@@ -31,9 +31,14 @@ export function useTrap(path: string | undefined): void {
   trapUsed = path ?? trapPath
 }
 
-/** Builds the trap (a no-op when it is current), or another target of its Makefile. */
-export function buildTrap(what = target): void {
+/** Builds the trap (a no-op when it is current). */
+export function buildTrap(): void {
+  makeTrap(target)
+}
+/** Builds any target of the trap's Makefile and returns its path. */
+export function makeTrap(what: string): string {
   execFileSync('make', ['-s', '-C', join(root, 'native/trap'), what], {stdio: 'inherit'})
+  return join(root, 'native/trap', what)
 }
 
 /** Where the sanitizers write what they found; the supervisor's own output goes nowhere. */
