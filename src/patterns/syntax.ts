@@ -380,7 +380,11 @@ class Parser {
     } else name = this.text[this.at++] ?? ''
     const unequal = name.includes('!=')
     const set = findProperty(name.replace('!=', '='))
-    if (!set) this.fail(`"${name}" is not a Unicode class that is known here`, start)
+    if (!set)
+      this.fail(
+        `"${name}" is not a Unicode class that is known here (write it as in Uppercase_Letter or Script=Greek)`,
+        start,
+      )
     const cased = this.flags.i ? foldCase(set, true) : set
     return negated === unequal ? cased : complement(cased)
   }
@@ -530,7 +534,9 @@ function findProperty(text: string): CodePoints | undefined {
 
 /** RegExp takes names in their exact spelling only: the usual ones of a loose name. */
 function spellings(name: string): string[] {
+  const capital = (word: string) => word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase()
   const words = name.trim().split(/[\s_-]+/)
-  const capital = words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase())
-  return [name, capital.join('_'), name.toUpperCase()].filter((spelling) => /^[A-Za-z0-9_]+$/.test(spelling))
+  return [name, words.map(capital).join('_'), capital(words.join('')), name.toUpperCase()].filter((spelling) =>
+    /^[A-Za-z0-9_]+$/.test(spelling),
+  )
 }
