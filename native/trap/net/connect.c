@@ -44,7 +44,8 @@ static void report(const struct call *c, int error) {
     put_end();
 }
 static void finish(struct call *c, int error) {
-    if (without_getfd && (!error || error == EINPROGRESS)) made_connected(c->info.inode);
+    if (!error || error == EINPROGRESS) made_connected(c->info.inode);
+    else made_failed(c->info.inode);
     if (c->id) report(c, error == EINPROGRESS ? 0 : error);
     bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
     if (taken || killable || (error && error != EINPROGRESS)) {
@@ -121,6 +122,7 @@ void connect_answered(struct call *c) {
         answer_continue(&c->n);
         call_end(c);
     } else if (c->outcome == OUTCOME_ERRNO) {
+        made_failed(c->info.inode);
         answer_error(&c->n, c->error);
         call_end(c);
     } else to_relay(c, &c->relay, &c->local);

@@ -10,10 +10,10 @@
 #define MANY 200
 #define BUCKETS 256
 
-struct made { struct made *next; uint64_t inode; int fd; bool stream, held; unsigned missed; pid_t holder; int number; };
+struct made { struct made *next; uint64_t inode; int fd; bool stream, held, failed; unsigned missed; pid_t holder; int number; };
 static struct made *buckets[BUCKETS];
 static unsigned count, many = MANY;
-static uint64_t due;
+static uint64_t due, cost;
 
 static struct made **find(uint64_t inode) {
     struct made **at = &buckets[inode % BUCKETS];
@@ -56,6 +56,10 @@ void made_connected(uint64_t inode) {
     struct made **at = find(inode);
     if (*at && (*at)->stream) drop(at);
 }
+void made_failed(uint64_t inode) {
+    struct made *m = *find(inode);
+    if (m) m->failed = true;
+}
 /* Its outcome is the kernel's to know: the tick looks. Outside the window its close would not be heard, so it goes at once. */
 void made_direct(pid_t tid, int fd) {
     if (!without_getfd || (fd >= WINDOW_STREAM_LOW && fd < WINDOW_HIGH)) return;
@@ -73,12 +77,26 @@ void made_elsewhere(pid_t tid, const char *does, const char *then) {
     warn("process %d %s a socket that it inherited or got from outside. %s: without pidfd_getfd(2) only sockets opened below mirrord are served. "
          "Allow it (in a container: --cap-add SYS_PTRACE)", process, does, then);
 }
+/* All of /proc, at the price of that. */
+static void look(void (*see)(pid_t pid, int number, uint64_t inode, void *context), void *context) {
+    uint64_t began = now_ns();
+    each_open_socket(see, context);
+    cost = now_ns() - began;
+}
 static bool connected(const struct made *m) {
     struct sockaddr_storage ss;
     socklen_t n = sizeof ss;
     return m->stream && getpeername(m->fd, (void *)&ss, &n) == 0;
 }
-/* The call itself goes on in the kernel, after us: a connected socket is the program's alone from now on, the others are looked at when it is over. */
+struct references { uint64_t inode; unsigned count; };
+static void see_reference(pid_t pid, int number, uint64_t inode, void *context) {
+    struct references *r = context;
+    (void)number;
+    r->count += inode == r->inode && pid != getpid();
+}
+/* A connected socket is the program's alone from now on. One whose connect failed may be in an epoll set, which it leaves only with its last
+ * descriptor: ours must not be that one, where looking is cheap (in a container /proc is short). Others can wait until the call, which goes on in
+ * the kernel after us, is over. */
 bool on_close(const notif *n) {
     int fd = (int)n->data.args[n->data.nr == SYS_close ? 0 : 1];
     if (fd < WINDOW_STREAM_LOW || fd >= WINDOW_HIGH) return false;
@@ -86,7 +104,9 @@ bool on_close(const notif *n) {
     struct made **at = inode < 0 ? NULL : find((uint64_t)inode);
     struct addr name;
     if (at && *at) {
-        if (connected(*at)) drop(at);
+        struct references r = {(*at)->inode, 0};
+        if ((*at)->failed && cost < 2 * MS && !connected(*at)) look(see_reference, &r);
+        if (connected(*at) || r.count == 1) drop(at);
         else if (sock_kernel_name((*at)->fd, &name) && name.port) made_soon();
     }
     answer_continue(n);
@@ -107,7 +127,7 @@ static void see(pid_t pid, int number, uint64_t inode, void *context) {
 /* Drops what has not been seen for `misses` times: a descriptor that is just being passed over a unix socket is in no table. */
 static void sweep(unsigned misses) {
     bool lost = false;
-    uint64_t began = now_ns(), wait = TICK;
+    uint64_t wait = TICK;
     for (unsigned b = 0; b < BUCKETS; b++)
         for (struct made **at = &buckets[b], *m; (m = *at);) {
             if (connected(m)) {
@@ -119,8 +139,8 @@ static void sweep(unsigned misses) {
             at = &m->next;
         }
     if (lost) {
-        each_open_socket(see, NULL);
-        wait = TICK / 2;
+        look(see, NULL);
+        wait = cost * 10 > TICK / 2 ? cost * 10 : TICK / 2; /* on a big machine: at most a tenth of our time */
     }
     for (unsigned b = 0; b < BUCKETS; b++)
         for (struct made **at = &buckets[b], *m; (m = *at);) {
@@ -128,9 +148,7 @@ static void sweep(unsigned misses) {
             if (m->missed >= misses) drop(at);
             else at = &m->next;
         }
-    uint64_t now = now_ns();
-    if (wait < (now - began) * 10) wait = (now - began) * 10; /* a big machine: at most a tenth of our time */
-    due = now + wait;
+    due = now_ns() + wait;
     many = count * 2 > MANY ? count * 2 : MANY;
     if (dropped_listener) listeners_check();
     dropped_listener = false;
@@ -153,7 +171,7 @@ void made_free_port(uint16_t port) {
             lost |= !m->held;
         }
     if (!lost) return;
-    each_open_socket(see, NULL);
+    look(see, NULL);
     for (unsigned b = 0; b < BUCKETS; b++)
         for (struct made **at = &buckets[b]; *at;) {
             if (!(*at)->held) drop(at);

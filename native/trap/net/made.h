@@ -8,6 +8,7 @@
 int made_duplicate(pid_t tid, int fd);                     /* or -errno; -NOT_MADE */
 void made_keep(int fd, pid_t tid, int number);             /* fd is made.c's from here on */
 void made_connected(uint64_t inode);                       /* we connected it: the program alone has it from here on */
+void made_failed(uint64_t inode);                          /* the program was told an errno, and will close it */
 void made_direct(pid_t tid, int fd);                       /* the kernel is about to connect it as asked */
 void made_elsewhere(pid_t tid, const char *does, const char *then); /* warns once a process of a socket that we did not make */
 bool on_close(const notif *n);                             /* close, dup2, dup3; false: of a window that is not ours */
