@@ -235,9 +235,9 @@ for i in range(3):
       })
       for (const round of [0, 1, 2]) {
         await program.until(() => program.listeners.length === 1)
-        await program.until(() => program.output().split('worker').length > round + 1)
+        await program.until(() => program.output().split('worker\n').length > round + 1)
         await dial(program.trap, program.listeners[0]?.actual)
-        await program.until(() => program.output().split('served 10.244.7.9 10.244.7.9').length > round + 1)
+        await program.until(() => program.output().split('served 10.244.7.9 10.244.7.9\n').length > round + 1)
         expect(program.closed).toEqual([])
         program.input('next\n')
         await program.line(new RegExp(`^killed ${round}`))
@@ -258,10 +258,10 @@ for i in range(3):
        else require('net').createServer((c) => { console.log('served', c.remoteAddress, c.localPort); c.end() }).listen(0, '127.0.0.1', () => console.log('ready'))`,
     )
     const program = await run({program: process.execPath, arguments: [file]})
-    await program.until(() => program.output().split('ready').length === 3)
+    await program.until(() => program.output().split('ready\n').length === 3)
     for (const round of [1, 2, 3, 4]) {
       await dial(program.trap, program.listeners[0]?.actual)
-      await program.until(() => program.output().split('served 10.244.7.9 8080').length > round)
+      await program.until(() => program.output().split('served 10.244.7.9 8080\n').length > round)
     }
     rmSync(directory, {recursive: true})
   })
@@ -350,9 +350,9 @@ public class Sockets {
         connect: async ({remote}) => (remote.port === 80 ? relay.answer : {errno: constants.errno.ECONNREFUSED}),
       })
       for (const round of [1, 2, 3]) {
-        await program.until(() => program.output().split('listening').length > round)
+        await program.until(() => program.output().split('listening\n').length > round)
         await dial(program.trap, program.listeners.at(-1)?.actual)
-        await program.until(() => program.output().split('served 10.244.7.9:51515').length > round)
+        await program.until(() => program.output().split('served 10.244.7.9:51515\n').length > round)
       }
       expect(await program.finish()).toMatch(/hello 10\.1\.2\.3:80\nnio 10\.1\.2\.3:80\nConnection refused\n$/)
       expect(program.warnings).toEqual([])
