@@ -121,6 +121,7 @@ void calls_ready(struct call *c) {
     case HELD_ACCEPT: if (accept_attempt(c)) call_end(c); break;
     case HELD_RECEIVE: if (receive_attempt(c)) call_end(c); break;
     case HELD_RELAY: connect_progress(c); break;
+    case HELD_SEND: datagram_room(c); break;
     case HELD_CONNECT: case HELD_LISTEN: case HELD_DATAGRAM: case HELD_FILE: break; /* not watched */
     }
 }
@@ -131,10 +132,11 @@ void calls_ready(struct call *c) {
 static void meet_signal(struct call *c) {
     enum pending pending = killable ? signal_pending(c->n.pid) : PENDING_NONE;
     if (pending == PENDING_NONE) return;
-    bool interruptible = c->kind == HELD_ACCEPT || c->kind == HELD_RECEIVE;
+    bool interruptible = c->kind == HELD_ACCEPT || c->kind == HELD_RECEIVE || c->kind == HELD_SEND;
     if (pending == PENDING_MAYBE && !interruptible) return;
     if (interruptible) { /* a call with a timeout is never restarted (signal(7)) */
-        answer_error(&c->n, pending == PENDING_CERTAIN && !c->deadline ? ERESTARTSYS_KERNEL : EINTR);
+        if (c->received) answer_value(&c->n, c->received); /* recvmmsg(2): what came so far */
+        else answer_error(&c->n, pending == PENDING_CERTAIN && !c->deadline ? ERESTARTSYS_KERNEL : EINTR);
         call_end(c);
         return;
     }
@@ -156,7 +158,7 @@ static void expire(struct call *c) {
     case HELD_DATAGRAM: datagram_expired(c); break;
     case HELD_LISTEN: listen_expired(c); break;
     case HELD_FILE: file_expired(c); break;
-    case HELD_ACCEPT: case HELD_RECEIVE: break; /* no limit */
+    case HELD_ACCEPT: case HELD_RECEIVE: case HELD_SEND: break; /* no limit */
     }
 }
 /* Only reads our own memory: for every call. True: the call is to be left alone. */
@@ -175,8 +177,9 @@ static bool check_time(struct call *c, uint64_t now) {
         put_begin(MSG_CONNECT_HURRY);
         put_u64(c->id);
         put_end();
-    } else if (c->kind == HELD_ACCEPT || c->kind == HELD_RECEIVE) {
-        answer_error(&c->n, EAGAIN);
+    } else if (c->kind == HELD_ACCEPT || c->kind == HELD_RECEIVE || c->kind == HELD_SEND) {
+        if (c->received) answer_value(&c->n, c->received);
+        else answer_error(&c->n, EAGAIN);
         call_end(c);
         return true;
     }

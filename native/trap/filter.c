@@ -71,6 +71,16 @@ void filter_trap_between_not_null(struct filter *f, uint32_t nr, int argument, u
     ret(f, SECCOMP_RET_USER_NOTIF);
     ret(f, SECCOMP_RET_ALLOW);
 }
+void filter_trap_between_or_bits(struct filter *f, uint32_t nr, int argument, uint32_t low, uint32_t high, int flags, uint32_t bits) {
+    equal(f, nr, 0, 7);
+    load(f, LOW(argument));
+    at_least(f, low, 0, 1);
+    at_least(f, high, 0, 2);
+    load(f, LOW(flags));
+    any_bit(f, bits, 0, 1);
+    ret(f, SECCOMP_RET_USER_NOTIF);
+    ret(f, SECCOMP_RET_ALLOW);
+}
 void filter_trap_bits(struct filter *f, uint32_t nr, int argument, uint32_t bits) {
     equal(f, nr, 0, 4);
     load(f, LOW(argument));

@@ -32,14 +32,15 @@ static void on_connect_answer(struct reader *r) {
     if (outcome > OUTCOME_DIRECT || (outcome == OUTCOME_RELAY && !relay.family) || (outcome == OUTCOME_ERRNO && (error < 1 || error > 133))) r->bad = true;
     if (r->bad) return;
     struct call *c = call_by_id(HELD_CONNECT, id);
-    if (!c) c = call_by_id(HELD_DATAGRAM, id);
-    if (!c) return; /* gone meanwhile: the session was told */
+    if (!c) { /* of datagrams, or gone meanwhile: the session was told */
+        datagram_answered(id, outcome, error, &relay);
+        return;
+    }
     c->outcome = outcome;
     c->error = error;
     c->relay = relay;
     c->local = local;
-    if (c->kind == HELD_CONNECT) connect_answered(c);
-    else datagram_answered(c);
+    connect_answered(c);
 }
 void wire_dispatch(uint8_t type, struct reader *r) {
     switch (type) {

@@ -131,7 +131,7 @@ void interrupt_end(void);
 #include "net/made.h"
 
 /* ---- calls that are held (calls.c) ---- */
-enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM, HELD_FILE };
+enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM, HELD_SEND, HELD_FILE };
 struct watcher { void (*ready)(struct watcher *w, uint32_t events); }; /* first member of what epoll_watch gets as its tag */
 struct call {
     struct watcher watcher;
@@ -149,6 +149,7 @@ struct call {
     struct addr remote;
     struct info info;
     bool nonblocking;
+    unsigned received; uint64_t until; /* recvmmsg */
     /* the answer, kept while detached */
     uint8_t outcome; int32_t error; struct addr relay, local;
     struct file_call *file; /* HELD_FILE */

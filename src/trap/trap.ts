@@ -248,8 +248,7 @@ class Connection {
           answer.onConnected?.(undefined)
           return
         }
-        if (flags & connectFlags.unconnected) this.questions.delete(id)
-        else question.onConnected = answer.onConnected
+        question.onConnected = answer.onConnected // an unconnected question stays until its relay is gone
         void this.send('connectAnswer', {
           id,
           outcome: outcomes.relay,

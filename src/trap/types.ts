@@ -159,7 +159,10 @@ export interface ConnectRequest {
    * relay at once, and reset (RST) the relayed connection if the remote end cannot be reached after all.
    */
   hurry: AbortSignal
-  /** Aborts when the call is gone (process killed): nobody will connect to the relay. */
+  /**
+   * Aborts when the call is gone (process killed): nobody will connect to the relay. With `unconnected`: when the trap has
+   * forgotten the relay (it remembers the 1,024 used last), so that it can be closed.
+   */
   gone: AbortSignal
 }
 

@@ -1,4 +1,4 @@
-/* bind.c - bind(2) of TCP: where the asked address is not to be had on this machine, another one takes its place, and
+/* bind.c - bind(2): where the asked address is not to be had on this machine, another one takes its place, and
  * getsockname keeps the asked one. Only traffic from the cluster matters for it, and the session dials the real one. */
 #include "trap.h"
 
@@ -8,9 +8,9 @@ static bool overlap(const struct addr *a, const struct addr *b) {
 static bool moved(const struct sock *s) { return s->bound && !addr_equal(&s->asked, &s->actual); }
 
 /* A socket of this tree that holds the asked address, although the kernel knows it under another. */
-static struct sock *holder(const struct addr *asked, bool moved_only) {
+static struct sock *holder(const struct addr *asked, bool datagram, bool moved_only) {
     for (struct sock *s = sock_each(NULL); s; s = sock_each(s))
-        if (s->bound && asked->port && (!moved_only || moved(s)) && overlap(&s->asked, asked) && inode_open_somewhere(s->inode))
+        if (s->bound && s->datagram == datagram && asked->port && (!moved_only || moved(s)) && overlap(&s->asked, asked) && inode_open_somewhere(s->inode))
             return s;
     return NULL;
 }
@@ -21,13 +21,13 @@ static int try_bind(int fd, int domain, const struct addr *a) {
     return bind(fd, (void *)&ss, n) ? errno : 0;
 }
 static int place(int fd, const struct info *i, const struct addr *asked) {
-    struct sock *other = holder(asked, true);
+    struct sock *other = holder(asked, false, true);
     if (other) { /* natively in use; prefork with SO_REUSEPORT shares the real port */
         if (!sock_flag(fd, SOL_SOCKET, SO_REUSEPORT)) return EADDRINUSE;
         return try_bind(fd, i->domain, &other->actual);
     }
     int error = try_bind(fd, i->domain, asked);
-    if (error == EADDRINUSE && holder(asked, false)) return EADDRINUSE;
+    if (error == EADDRINUSE && holder(asked, false, false)) return EADDRINUSE;
     struct addr next = *asked;
     if (error == EADDRINUSE || error == EACCES) {
         next.port = 0;
@@ -37,6 +37,20 @@ static int place(int fd, const struct info *i, const struct addr *asked) {
     next = addr_loopback_of(asked, asked->port); /* the pod's own address */
     error = try_bind(fd, i->domain, &next);
     if (error != EADDRINUSE && error != EACCES) return error;
+    next.port = 0;
+    return try_bind(fd, i->domain, &next);
+}
+/* UDP from the cluster never arrives, so a port in use is what it is natively; an address of the pod, or one of its privileged
+ * ports, must not keep the program from sending. */
+static int place_datagrams(int fd, const struct info *i, const struct addr *asked) {
+    struct addr next = *asked;
+    if (sock_moved_any() && holder(asked, true, true) && !sock_flag(fd, SOL_SOCKET, SO_REUSEPORT) && !sock_flag(fd, SOL_SOCKET, SO_REUSEADDR)) return EADDRINUSE;
+    int error = try_bind(fd, i->domain, asked);
+    if (error == EADDRNOTAVAIL && !addr_unspecified(asked)) {
+        next = addr_loopback_of(asked, asked->port);
+        error = try_bind(fd, i->domain, &next);
+    }
+    if (error != EACCES && !(error == EADDRINUSE && !addr_same_ip(&next, asked))) return error;
     next.port = 0;
     return try_bind(fd, i->domain, &next);
 }
@@ -55,18 +69,20 @@ void on_bind(const notif *n) {
     if (!config.incoming) goto native;
     fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     if (fd < 0) mem_refused(n->pid, fd, "bind");
-    if (fd < 0 || !sock_info(fd, &i) || !info_is_tcp(&i) || i.domain != ss.ss_family) goto native;
+    if (fd < 0 || !sock_info(fd, &i) || !(info_is_tcp(&i) ? config.incoming : info_is_udp(&i) && config.udp) || i.domain != ss.ss_family) goto native;
     if (sock_kernel_name(fd, &name) && name.port) goto native; /* bound already: EINVAL */
     if (!notif_valid(n)) {
         close(fd);
         return;
     }
-    int error = place(fd, &i, &asked);
-    if (!error && sock_kernel_name(fd, &name)) {
+    bool tcp = info_is_tcp(&i);
+    int error = tcp ? place(fd, &i, &asked) : place_datagrams(fd, &i, &asked);
+    if (!error && sock_kernel_name(fd, &name) && (tcp || !addr_same_ip(&asked, &name) || (asked.port && asked.port != name.port))) {
         struct sock *s = sock_make(&i);
         s->bound = true;
         s->asked = asked;
         s->actual = name;
+        sock_moved(s);
     }
     close(fd);
     answer_result(n, -error);

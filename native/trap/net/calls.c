@@ -6,7 +6,7 @@ void net_filter(struct filter *f) {
     filter_trap(f, SYS_listen);
     filter_trap(f, SYS_getpeername);
     filter_trap(f, SYS_getsockname);
-    if (config.incoming || without_getfd) filter_trap(f, SYS_bind);
+    if (config.incoming || config.udp || without_getfd) filter_trap(f, SYS_bind);
 #ifdef SYS_accept
     if (without_getfd) filter_trap(f, SYS_accept);
     else filter_trap_not_null(f, SYS_accept, 1);
@@ -16,9 +16,9 @@ void net_filter(struct filter *f) {
     filter_trap_sockets(f, without_getfd, without_getfd && config.unix_streams.length);
     filter_trap_not_null(f, SYS_sendto, 4);
     filter_trap_between_not_null(f, SYS_recvfrom, 0, WINDOW_LOW, WINDOW_HIGH, 4);
-    filter_trap_between(f, SYS_sendmsg, 0, WINDOW_LOW, WINDOW_HIGH);
+    filter_trap_between_or_bits(f, SYS_sendmsg, 0, WINDOW_LOW, WINDOW_HIGH, 2, MSG_FASTOPEN);
     filter_trap_between(f, SYS_recvmsg, 0, WINDOW_LOW, WINDOW_HIGH);
-    filter_trap_between(f, SYS_sendmmsg, 0, WINDOW_LOW, WINDOW_HIGH);
+    filter_trap_between_or_bits(f, SYS_sendmmsg, 0, WINDOW_LOW, WINDOW_HIGH, 3, MSG_FASTOPEN);
     filter_trap_between(f, SYS_recvmmsg, 0, WINDOW_LOW, WINDOW_HIGH);
 }
 /* false: not one of its numbers. */

@@ -19,11 +19,22 @@ static bool tcp_is_idle(int fd) { /* connected, connecting or listening already:
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_state == TCP_CLOSE;
 }
 /* Cannot reach an IPv4 relay: V6ONLY, or already bound to a real IPv6 address. */
-static bool needs_ipv6(int fd, const struct info *i) {
+bool sock_needs_ipv6(int fd, const struct info *i) {
     struct addr name;
     if (i->domain != AF_INET6) return false;
     if (sock_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY)) return true;
     return sock_kernel_name(fd, &name) && name.family == 6 && !addr_unspecified(&name);
+}
+static bool udp_relayed; /* some UDP socket is connected to a relay */
+
+/* A UDP socket goes from a relay to a local address: its connection to the relay has given it a loopback source. */
+static void leave_relay(int fd, const struct info *i) {
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct sock *s = info_is_udp(i) ? sock_find(i->cookie) : NULL;
+    struct addr via;
+    if (!s || !s->relayed) return;
+    if (sock_kernel_peer(fd, &via) && addr_equal(&via, &s->via)) connect(fd, &none, sizeof none);
+    s->relayed = false;
 }
 static void remember(const struct call *c, const struct addr *via, const struct addr *local) {
     struct sock *s = sock_make(&c->info);
@@ -32,7 +43,7 @@ static void remember(const struct call *c, const struct addr *via, const struct 
     s->via = *via;
     s->peer = c->remote;
     s->local = *local;
-    if (info_is_udp(&c->info)) s->datagram_relayed = true;
+    udp_relayed |= s->datagram;
 }
 static void report(const struct call *c, int error) {
     struct addr source = {0};
@@ -71,6 +82,10 @@ static void to_relay(struct call *c, const struct addr *via, const struct addr *
     if (!n) {
         finish(c, EAFNOSUPPORT);
         return;
+    }
+    if (info_is_tcp(&c->info)) {
+        int off = 0; /* the handshake would wait for the first data, the session for the handshake (tcp(7)) */
+        if (sock_flag(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT)) setsockopt(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off, sizeof off);
     }
     if (!c->nonblocking) interrupt_begin();
     int error = connect(c->fd, (void *)&ss, n) ? errno : 0;
@@ -118,6 +133,7 @@ void connect_answered(struct call *c) {
     c->answered = true;
     if (call_away(c)) return; /* its restart takes the answer; if none comes, the tick tells the session */
     if (c->outcome == OUTCOME_DIRECT) {
+        leave_relay(c->fd, &c->info);
         made_direct(c->n.pid, (int)c->n.data.args[0]);
         answer_continue(&c->n);
         call_end(c);
@@ -134,6 +150,11 @@ void connect_reattach(struct call *c, const notif *n) {
     else if (c->answered) connect_answered(c);
 }
 
+bool stream_stays(int fd, const struct addr *to) {
+    struct sock *own = listener_for(to);
+    if (to->port == 0 || config_is_local(to) || !tcp_is_idle(fd)) return true;
+    return own ? own->actual.port == to->port : to->port != 53 && !config.tcp;
+}
 static void ask(struct call *c, bool ipv6) {
     bool udp = info_is_udp(&c->info);
     c->id = next_id();
@@ -167,7 +188,10 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
         return 0;
     }
     if (tcp && !tcp_is_idle(fd)) return -1;
-    if (!tcp && addr_multicast(to)) return -1;
+    if (tcp ? to->port == 0 || config_is_local(to) : datagram_local(fd, &i, to) && !datagram_moved(to)) {
+        leave_relay(fd, &i);
+        return -1;
+    }
 
     if (earlier && call_away(earlier) && addr_equal(&earlier->remote, to)) {
         connect_reattach(earlier, n);
@@ -179,9 +203,9 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
         close(fd);
         return 0;
     }
-    struct sock *own = tcp ? listener_for(to) : NULL;
-    if (own && own->actual.port == to->port) return -1;
-    if (!own && to->port != 53 && !(tcp ? config.tcp : config.udp)) return -1;
+    struct sock *own = tcp ? listener_for(to) : datagram_moved(to);
+    if (tcp && own && own->actual.port == to->port) return -1;
+    if (tcp && !own && to->port != 53 && !config.tcp) return -1;
     struct call *c = call_hold(HELD_CONNECT, n, fd, 0);
     c->cookie = i.cookie;
     c->info = i;
@@ -190,12 +214,13 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     if (own) {
         struct addr real = *to, none = {0};
         real.port = own->actual.port;
+        if (!tcp) real = addr_unspecified(&own->actual) ? addr_loopback_of(to, own->actual.port) : own->actual;
         to_relay(c, &real, &none);
         return 0;
     }
     uint64_t patience = tcp && c->nonblocking ? config.hold_ms * MS : sock_timeout(fd, SO_SNDTIMEO);
     if (patience) c->deadline = now_ns() + patience;
-    ask(c, needs_ipv6(fd, &i));
+    ask(c, sock_needs_ipv6(fd, &i));
     return 0;
 }
 /* pidfd_getfd is denied, and the socket is not one that we made: connected already, for which the kernel knows the errno, or inherited or handed
@@ -223,7 +248,7 @@ void on_connect(const notif *n) {
     }
     ssize_t k = mem_read(n->pid, n->data.args[1], &ss, length);
     if (k < 0) mem_refused(n->pid, k, "connect");
-    if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || to.port == 0 || config_is_local(&to)) {
+    if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || ((to.port == 0 || config_is_local(&to)) && !udp_relayed)) {
         answer_continue(n);
         return;
     }

@@ -1,36 +1,57 @@
 /* datagram.c - a msghdr of the program: header, vector, data, name and control copied once; we act on the copy. */
 #include "trap.h"
+#include <sys/uio.h>
 
-#define DATA_LIMIT (1u << 20)
+/* The data of the message that is being handled, of which there is never more than one. */
+static uint8_t data[DATAGRAM_LIMIT + 1];
 
-/* 0, or -errno; -E2BIG: beyond what we copy, so the kernel shall do it. */
-ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool with_data) {
+/* 0, or -errno. `sending`: name, control and data are read too. */
+ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool sending) {
     ssize_t k;
-    m->data = NULL;
-    m->length = 0;
-    m->name_length = 0;
+    m->data = data;
+    m->length = m->count = m->control_length = m->name_length = 0;
     if ((k = mem_read(tid, at, &m->user, sizeof m->user)) < 0) return k;
-    if (m->user.msg_iovlen > 64 || m->user.msg_controllen > sizeof m->control) return -E2BIG;
+    if (m->user.msg_iovlen > IOV_LIMIT) return -EMSGSIZE;
     if ((k = mem_read(tid, (uint64_t)m->user.msg_iov, m->iov, m->user.msg_iovlen * sizeof m->iov[0])) < 0) return k;
-    for (size_t i = 0; i < m->user.msg_iovlen; i++) {
-        if (m->iov[i].iov_len > DATA_LIMIT || (m->length += m->iov[i].iov_len) > DATA_LIMIT) return -E2BIG;
+    for (; m->count < m->user.msg_iovlen && m->length < DATAGRAM_LIMIT; m->count++) {
+        size_t left = DATAGRAM_LIMIT - m->length, n = m->iov[m->count].iov_len;
+        if (n > left && sending) return -EMSGSIZE;
+        m->length += m->iov[m->count].iov_len = n < left ? n : left; /* no datagram is longer, so nothing is cut off */
     }
-    if (!(m->data = malloc(m->length + 1))) abort();
-    if (!with_data) return 0;
-    size_t done = 0;
-    for (size_t i = 0; i < m->user.msg_iovlen; done += m->iov[i++].iov_len)
-        if ((k = mem_read(tid, (uint64_t)m->iov[i].iov_base, m->data + done, m->iov[i].iov_len)) < 0) goto failed;
-    if (m->user.msg_name && m->user.msg_namelen <= sizeof m->name) {
-        if ((k = mem_read(tid, (uint64_t)m->user.msg_name, &m->name, m->user.msg_namelen)) < 0) goto failed;
-        m->name_length = m->user.msg_namelen;
+    m->control_length = m->user.msg_controllen;
+    if (m->control_length > sizeof m->control) { /* much more than there are options */
+        if (sending) return -ENOBUFS;
+        m->control_length = sizeof m->control;
     }
-    if ((k = mem_read(tid, (uint64_t)m->user.msg_control, m->control, m->user.msg_controllen)) < 0) goto failed;
-    return 0;
-failed:
-    datagram_free(m);
-    return k;
+    if (!sending) return 0;
+    if ((k = datagram_copy_in(tid, m)) < 0) return k;
+    if (m->user.msg_name) {
+        if ((int)m->user.msg_namelen < 0) return -EINVAL;
+        m->name_length = m->user.msg_namelen < sizeof m->name ? m->user.msg_namelen : sizeof m->name;
+        if ((k = mem_read(tid, (uint64_t)m->user.msg_name, &m->name, m->name_length)) < 0) return k;
+    }
+    return mem_read(tid, (uint64_t)m->user.msg_control, m->control, m->control_length);
 }
-void datagram_free(struct datagram *m) {
-    free(m->data);
-    m->data = NULL;
+ssize_t datagram_copy_in(pid_t tid, const struct datagram *m) {
+    struct iovec own = {m->data, m->length};
+    if (!m->length) return 0;
+    ssize_t k = process_vm_readv(tid, &own, 1, m->iov, m->count, 0);
+    return k < 0 ? -errno : (size_t)k == m->length ? 0 : -EFAULT;
+}
+ssize_t datagram_copy_out(pid_t tid, const struct datagram *m, size_t n) {
+    struct iovec own = {m->data, n < m->length ? n : m->length};
+    if (!own.iov_len) return 0;
+    ssize_t k = process_vm_writev(tid, &own, 1, m->iov, m->count, 0);
+    return k < 0 ? -errno : (size_t)k == own.iov_len ? 0 : -EFAULT;
+}
+/* A message of one buffer, as sendto and recvfrom have it. -EMSGSIZE: more than a datagram holds. */
+ssize_t datagram_flat(struct datagram *m, uint64_t at, uint64_t length, bool sending) {
+    memset(&m->user, 0, sizeof m->user);
+    if (length > DATAGRAM_LIMIT && sending) return -EMSGSIZE;
+    m->data = data;
+    m->length = length < DATAGRAM_LIMIT ? length : DATAGRAM_LIMIT;
+    m->iov[0] = (struct iovec){(void *)at, m->length};
+    m->count = 1;
+    m->control_length = m->name_length = 0;
+    return 0;
 }

@@ -8,6 +8,8 @@ void connect_progress(struct call *c);
 void connect_reattach(struct call *c, const notif *n);
 void connect_gone(struct call *c);
 void connect_expired(struct call *c);
+bool stream_stays(int fd, const struct addr *to); /* connect(2) of this TCP socket is the kernel's affair */
+bool sock_needs_ipv6(int fd, const struct info *i);
 uint64_t next_id(void);
 void on_bind(const notif *n);                    /* bind.c */
 void on_listen(const notif *n);                  /* listen.c */
@@ -31,13 +33,35 @@ void on_socket(const notif *n);                  /* window.c */
 void on_send(const notif *n);                    /* send.c */
 void on_receive(const notif *n);                 /* receive.c */
 bool receive_attempt(struct call *c);            /* true: done */
-void datagram_answered(struct call *c);
+void datagram_answered(uint64_t id, uint8_t outcome, int32_t error, const struct addr *via);
+void datagram_room(struct call *c);
 void datagram_expired(struct call *c);
-bool relay_find(const struct addr *remote, struct addr *relay, bool *direct); /* relays.c */
-void relay_add(const struct addr *remote, const struct addr *relay, bool direct);
-bool relay_original(const struct addr *relay, struct addr *remote);
-struct datagram { struct msghdr user; struct iovec iov[64]; uint8_t *data; size_t length; struct sockaddr_storage name; socklen_t name_length; uint8_t control[1024]; };
-ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool with_data); /* datagram.c */
-void datagram_free(struct datagram *m);
+enum relay_state { RELAY_ASKED, RELAY_READY, RELAY_DIRECT };
+struct relay { struct relay *next, *via_next; struct addr remote, via; bool ipv6; enum relay_state state; uint64_t id, used; };
+struct relay *relay_find(const struct addr *remote, bool ipv6); /* relays.c */
+struct relay *relay_asked(uint64_t id);
+struct relay *relay_ask(const struct addr *remote, bool ipv6);
+void relay_ready(struct relay *r, const struct addr *via);
+void relay_drop(struct relay *r, bool tell);
+bool relay_original(const struct addr *via, struct addr *remote);
+bool relays_any(void);
+bool datagram_local(int fd, const struct info *i, const struct addr *to); /* local.c */
+struct sock *datagram_moved(const struct addr *to);
+void neighbour_add(const struct addr *source);
+#define DATAGRAM_LIMIT 65536 /* UDP's own limit is 65,535 with its header */
+#define IOV_LIMIT 1024       /* UIO_MAXIOV */
+struct datagram {
+    struct msghdr user;
+    struct iovec iov[IOV_LIMIT];
+    size_t count, length, control_length; /* of iov, cut to what a datagram can fill */
+    uint8_t *data;
+    struct sockaddr_storage name;
+    socklen_t name_length;
+    uint8_t control[8192] __attribute__((aligned(8)));
+};
+ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool sending); /* datagram.c */
+ssize_t datagram_flat(struct datagram *m, uint64_t at, uint64_t length, bool sending);
+ssize_t datagram_copy_in(pid_t tid, const struct datagram *m);
+ssize_t datagram_copy_out(pid_t tid, const struct datagram *m, size_t n);
 int bridge(const char *address);                  /* bridge.c: `mirrord-trap --seqpacket`; the exit code */
 #endif

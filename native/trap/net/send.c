@@ -1,136 +1,189 @@
-/* send.c - datagrams with an address: those to port 53 go to the relay that the session names for their destination. */
+/* send.c - datagrams with an address: those to remote addresses go to the relay that the session names for their destination. */
 #include "trap.h"
+#include <netinet/ip.h>
+#include <sys/epoll.h>
 
-#define NOT_OURS (-ENOTSUP)
+#define NATIVE (-ENOTSUP)
 #define ASKED (-EINPROGRESS)
 
-/* The sockaddr of the relay for the one given. NOT_OURS: as it is. ASKED: unknown, `remote` tells for whom to ask. */
-static ssize_t redirect(int domain, struct sockaddr_storage *name, socklen_t *length, struct addr *remote) {
-    struct addr relay;
-    bool direct;
-    if (!addr_from_sockaddr(remote, name, *length) || remote->port != 53) return NOT_OURS;
-    if (addr_multicast(remote) || config_is_local(remote)) return NOT_OURS;
-    if (domain == AF_INET && remote->family == 6) return NOT_OURS; /* EAFNOSUPPORT */
-    if (!relay_find(remote, &relay, &direct)) return ASKED;
-    if (direct) return NOT_OURS;
-    socklen_t n = addr_to_sockaddr(&relay, domain, name);
-    if (!n) return -EAFNOSUPPORT;
-    *length = n;
-    return 0;
+/* One send call: the socket, and after ASKED for whom the session is to be asked. */
+struct sending { const notif *n; int fd, flags; struct info info; struct addr remote; bool ipv6; };
+
+static struct datagram m; /* 30 KiB, used by one call at a time */
+
+/* The address that stands for the message's own. NATIVE: its own. */
+static ssize_t redirect(struct sending *s) {
+    struct addr via;
+    struct relay *r;
+    struct sock *known = sock_find(s->info.cookie), *moved;
+    if (!m.name_length || !addr_from_sockaddr(&s->remote, &m.name, m.name_length) || s->remote.port == 0) return NATIVE;
+    if (known && known->relayed && addr_equal(&known->peer, &s->remote) && sock_kernel_peer(s->fd, &via) && addr_equal(&via, &known->via)) goto found;
+    if ((moved = datagram_moved(&s->remote))) {
+        via = moved->actual;
+        if (addr_unspecified(&via)) via = addr_loopback_of(&via, via.port);
+        goto found;
+    }
+    if (datagram_local(s->fd, &s->info, &s->remote)) return NATIVE;
+    s->ipv6 = sock_needs_ipv6(s->fd, &s->info);
+    r = relay_find(&s->remote, s->ipv6);
+    if (!r || r->state == RELAY_ASKED) return ASKED;
+    if (r->state == RELAY_DIRECT) return NATIVE;
+    via = r->via;
+found:
+    m.name_length = addr_to_sockaddr(&via, s->info.domain, &m.name);
+    return m.name_length ? 0 : -EAFNOSUPPORT;
 }
-/* MSG_DONTWAIT: a UDP send waits only for buffer space, which loopback frees at once. SIGPIPE is not ours to get. */
-static ssize_t send_copy(int fd, struct msghdr *h, int flags) {
-    ssize_t k = sendmsg(fd, h, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+/* IP_PKTINFO names an interface and a source of this machine, from which the relay cannot be reached; where the datagram leaves the
+ * cluster is the pod's affair. Every other option stays. */
+static void drop_packet_info(void) {
+    uint8_t kept[sizeof m.control];
+    size_t used = 0;
+    struct msghdr h = {.msg_control = m.control, .msg_controllen = m.control_length};
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+        size_t left = (size_t)(m.control + m.control_length - (uint8_t *)c), n = CMSG_ALIGN(c->cmsg_len);
+        if (c->cmsg_len < sizeof *c || c->cmsg_len > left) return; /* the kernel shall say EINVAL */
+        if (n > left) n = left;
+        if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) || (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)) continue;
+        memcpy(kept + used, c, n);
+        used += n;
+    }
+    memcpy(m.control, kept, used);
+    m.control_length = used;
+}
+/* MSG_DONTWAIT: buffer space is waited for in a held call. SIGPIPE is not ours to get. */
+static ssize_t send_copy(const struct sending *s) {
+    struct iovec v = {m.data, m.length};
+    struct msghdr h = {.msg_name = m.name_length ? &m.name : NULL, .msg_namelen = m.name_length, .msg_iov = &v, .msg_iovlen = 1,
+                       .msg_control = m.control_length ? m.control : NULL, .msg_controllen = m.control_length};
+    ssize_t k = sendmsg(s->fd, &h, s->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     return k < 0 ? -errno : k;
 }
-static ssize_t one_message(pid_t tid, int fd, int domain, uint64_t at, int flags, struct addr *remote) {
-    struct datagram m;
-    ssize_t k = datagram_load(tid, at, &m, true);
-    if (k == -E2BIG) return NOT_OURS;
+static ssize_t send_to(struct sending *s) {
+    const __u64 *a = s->n->data.args;
+    ssize_t k = datagram_flat(&m, a[1], a[2], true);
     if (k < 0) return k;
-    k = m.name_length ? redirect(domain, &m.name, &m.name_length, remote) : NOT_OURS;
-    if (k == 0) {
-        struct iovec v = {m.data, m.length};
-        struct msghdr h = {.msg_name = &m.name, .msg_namelen = m.name_length, .msg_iov = &v, .msg_iovlen = 1,
-                           .msg_control = m.user.msg_controllen ? m.control : NULL, .msg_controllen = m.user.msg_controllen};
-        k = send_copy(fd, &h, flags);
-    }
-    datagram_free(&m);
-    return k;
+    m.name_length = (socklen_t)a[5];
+    if (m.name_length > sizeof m.name) return -EINVAL;
+    memset(&m.name, 0, sizeof m.name);
+    if ((k = mem_read(s->n->pid, a[4], &m.name, m.name_length)) < 0 || (k = redirect(s)) < 0 || (k = datagram_copy_in(s->n->pid, &m)) < 0) return k;
+    return send_copy(s);
 }
-static ssize_t send_to(const notif *n, int fd, int domain, struct addr *remote) {
-    const __u64 *a = n->data.args;
-    struct sockaddr_storage name;
-    socklen_t length = (socklen_t)a[5];
-    ssize_t k;
-    if (a[2] > 65536) return -EMSGSIZE; /* more than any datagram */
-    if (length > sizeof name) return -EINVAL;
-    memset(&name, 0, sizeof name);
-    if ((k = mem_read(n->pid, a[4], &name, length)) < 0) return k;
-    if ((k = redirect(domain, &name, &length, remote)) < 0) return k;
-    uint8_t *data = malloc(a[2] + 1);
-    if (!data) abort();
-    if ((k = mem_read(n->pid, a[1], data, a[2])) >= 0) {
-        struct iovec v = {data, a[2]};
-        struct msghdr h = {.msg_name = &name, .msg_namelen = length, .msg_iov = &v, .msg_iovlen = 1};
-        k = send_copy(fd, &h, (int)a[3]);
-    }
-    free(data);
-    return k;
+static ssize_t send_message(struct sending *s, uint64_t at) {
+    ssize_t k = datagram_load(s->n->pid, at, &m, true);
+    if (k < 0 || (k = redirect(s)) < 0) return k;
+    drop_packet_info();
+    return send_copy(s);
 }
-/* sendmmsg: stops at the first that is not ours; the caller sends the rest again, as the call allows. */
-static ssize_t send_many(const notif *n, int fd, int domain, struct addr *remote) {
-    const __u64 *a = n->data.args;
+/* sendmmsg: the kernel would send all as they are, so those to local addresses are sent here too. */
+static ssize_t send_many(struct sending *s) {
+    const __u64 *a = s->n->data.args;
     ssize_t k = 0;
     unsigned i;
-    for (i = 0; i < (unsigned)a[2] && i < 1024; i++) {
+    for (i = 0; i < (unsigned)a[2] && i < IOV_LIMIT; i++) {
         uint64_t at = a[1] + i * sizeof(struct mmsghdr);
-        if ((k = one_message(n->pid, fd, domain, at, (int)a[3], remote)) < 0) break;
+        if ((k = send_message(s, at)) == NATIVE) k = send_copy(s);
+        if (k < 0) break;
         unsigned length = (unsigned)k;
-        if (mem_write(n->pid, at + offsetof(struct mmsghdr, msg_len), &length, sizeof length) < 0) break;
+        if ((k = mem_write(s->n->pid, at + offsetof(struct mmsghdr, msg_len), &length, sizeof length)) < 0) break;
     }
     return i ? (ssize_t)i : k;
 }
-static void ask(const notif *n, const struct info *i, const struct addr *remote) {
-    struct call *earlier = NULL;
-    for (struct call *c = call_each(NULL); c; c = call_each(c))
-        if (c->kind == HELD_DATAGRAM && addr_equal(&c->remote, remote)) earlier = c;
-    struct call *c = call_hold(HELD_DATAGRAM, n, -1, 0);
-    c->remote = *remote;
-    c->info = *i;
-    c->id = earlier ? earlier->id : next_id();
-    if (earlier) return;
+static void ask(const struct sending *s) {
+    struct relay *r = relay_find(&s->remote, s->ipv6);
+    bool asked = r != NULL;
+    if (!r) r = relay_ask(&s->remote, s->ipv6);
+    struct call *c = call_hold(HELD_DATAGRAM, s->n, -1, 0);
+    c->id = r->id;
+    c->remote = s->remote;
+    if (asked) return;
     put_begin(MSG_CONNECT);
-    put_u64(c->id);
-    put_u32((uint32_t)process_of(n->pid));
-    put_u8((uint8_t)(CONNECT_UDP | CONNECT_UNCONNECTED | (remote->family == 6 ? CONNECT_RELAY_IPV6 : 0)));
-    put_addr(remote);
+    put_u64(r->id);
+    put_u32((uint32_t)process_of(s->n->pid));
+    put_u8((uint8_t)(CONNECT_UDP | CONNECT_UNCONNECTED | (s->ipv6 ? CONNECT_RELAY_IPV6 : 0)));
+    put_addr(&s->remote);
     put_end();
 }
+/* Natively a full send buffer is waited for. */
+static void wait_for_room(const struct sending *s) {
+    struct call *c = call_hold(HELD_SEND, s->n, s->fd, EPOLLOUT);
+    uint64_t patience = sock_timeout(s->fd, SO_SNDTIMEO);
+    if (patience) c->deadline = now_ns() + patience;
+}
+void datagram_room(struct call *c) {
+    notif n = c->n;
+    call_end(c);
+    on_send(&n);
+}
+
+/* sendto of every socket, and sendmsg with MSG_FASTOPEN: the address before the socket is touched. */
+static bool concerns_us(const notif *n, int flags, uint64_t at, socklen_t length) {
+    struct sockaddr_storage ss;
+    struct addr to;
+    memset(&ss, 0, sizeof ss);
+    if (length > sizeof ss || mem_read(n->pid, at, &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length) || to.port == 0) return false;
+    return to.port == 53 || config.udp || (flags & MSG_FASTOPEN);
+}
+/* TCP Fast Open is a connect whose first data is not yet acknowledged by anyone: refused as where it is switched off, for
+ * which every program has a connect(2) at hand (tcp_fastopen in tcp(7)). */
+static ssize_t fast_open(const notif *n, int fd, uint64_t at, socklen_t length) {
+    struct sockaddr_storage ss;
+    struct addr to;
+    memset(&ss, 0, sizeof ss);
+    if (length > sizeof ss || mem_read(n->pid, at, &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length)) return NATIVE;
+    return stream_stays(fd, &to) ? NATIVE : -EOPNOTSUPP;
+}
 void on_send(const notif *n) {
-    struct info i;
-    struct addr remote;
-    ssize_t k = NOT_OURS;
-    int fd = -1;
-    if (n->data.nr == SYS_sendto) { /* of every socket: see the address before touching the socket */
-        struct sockaddr_storage ss;
-        socklen_t length = (socklen_t)n->data.args[5];
-        memset(&ss, 0, sizeof ss);
-        if (length > sizeof ss || mem_read(n->pid, n->data.args[4], &ss, length) < 0 || !addr_from_sockaddr(&remote, &ss, length) || remote.port != 53) {
-            answer_continue(n);
-            return;
-        }
+    const __u64 *a = n->data.args;
+    struct sending s = {.n = n, .fd = -1, .flags = (int)a[n->data.nr == SYS_sendmsg ? 2 : 3]};
+    uint64_t name = a[4];
+    socklen_t length = (socklen_t)a[5];
+    ssize_t k = NATIVE;
+    if (n->data.nr != SYS_sendto && (s.flags & MSG_FASTOPEN)) {
+        struct msghdr first = {0};
+        mem_read(n->pid, a[1], &first, sizeof first);
+        name = (uint64_t)first.msg_name;
+        length = first.msg_namelen;
     }
-    fd = fd_duplicate(n->pid, (int)n->data.args[0]);
-    if (fd < 0) mem_refused(n->pid, fd, "send");
-    if (fd >= 0 && sock_info(fd, &i) && info_is_udp(&i) && notif_valid(n)) {
-        if (n->data.nr == SYS_sendto) k = send_to(n, fd, i.domain, &remote);
-        else if (n->data.nr == SYS_sendmsg) k = one_message(n->pid, fd, i.domain, n->data.args[1], (int)n->data.args[2], &remote);
-        else k = send_many(n, fd, i.domain, &remote);
+    if (n->data.nr == SYS_sendto && !concerns_us(n, s.flags, name, length)) {
+        answer_continue(n);
+        return;
     }
-    if (fd >= 0) close(fd);
-    if (k >= 0) sock_make(&i)->datagram_relayed = true;
-    if (k == ASKED) ask(n, &i, &remote);
-    else if (k == NOT_OURS || k == -EFAULT) answer_continue(n);
+    s.fd = fd_duplicate(n->pid, (int)a[0]);
+    if (s.fd < 0) mem_refused(n->pid, s.fd, "send");
+    if (s.fd >= 0 && sock_info(s.fd, &s.info) && notif_valid(n)) {
+        if (info_is_tcp(&s.info)) k = s.flags & MSG_FASTOPEN ? fast_open(n, s.fd, name, length) : NATIVE;
+        else if (info_is_udp(&s.info)) k = n->data.nr == SYS_sendto ? send_to(&s) : n->data.nr == SYS_sendmsg ? send_message(&s, a[1]) : send_many(&s);
+    }
+    if (k == -EAGAIN && !(s.flags & MSG_DONTWAIT) && !(fcntl(s.fd, F_GETFL) & O_NONBLOCK)) {
+        wait_for_room(&s);
+        return;
+    }
+    if (s.fd >= 0) close(s.fd);
+    if (k == ASKED) ask(&s);
+    else if (k == NATIVE) answer_continue(n);
     else answer_result(n, k);
 }
-void datagram_expired(struct call *c) {
-    warn("no answer in 10 s to where datagrams of process %d go", process_of(c->n.pid));
-    answer_error(&c->n, ENETUNREACH);
-    call_end(c);
-}
-/* The session's answer for one destination: everybody who waits for it goes on. */
-void datagram_answered(struct call *first) {
-    uint64_t id = first->id;
-    struct call answer = *first;
-    if (answer.outcome != OUTCOME_ERRNO) relay_add(&answer.remote, &answer.relay, answer.outcome == OUTCOME_DIRECT);
-    for (struct call *c = call_each(NULL); c; c = call_each(c)) {
-        if (c->kind != HELD_DATAGRAM || c->id != id) continue;
+
+/* Everybody who waits for this relay goes on. */
+void datagram_answered(uint64_t id, uint8_t outcome, int32_t error, const struct addr *via) {
+    struct relay *r = relay_asked(id);
+    if (!r) return; /* given up, and the session was told */
+    if (outcome == OUTCOME_RELAY) relay_ready(r, via);
+    else if (outcome == OUTCOME_DIRECT) r->state = RELAY_DIRECT;
+    else relay_drop(r, false); /* not remembered: the next send asks again */
+    for (struct call *c; (c = call_by_id(HELD_DATAGRAM, id));) {
         notif n = c->n;
         bool attached = c->attached;
         call_end(c);
         if (!attached) continue;
-        if (answer.outcome == OUTCOME_ERRNO) answer_error(&n, answer.error); /* not remembered: the next send asks again */
+        if (outcome == OUTCOME_ERRNO) answer_error(&n, error);
         else on_send(&n);
     }
+}
+void datagram_expired(struct call *c) {
+    struct relay *r = relay_asked(c->id);
+    warn("process %d: no answer in 10 s to where its datagrams go", process_of(c->n.pid));
+    if (r) relay_drop(r, true);
+    answer_error(&c->n, ENETUNREACH);
+    call_end(c);
 }

@@ -65,6 +65,7 @@ struct sock *sock_make(const struct info *i) {
     s->cookie = i->cookie;
     s->inode = i->inode;
     s->domain = i->domain;
+    s->datagram = info_is_udp(i);
     s->next_inode = inodes[i->inode % BUCKETS];
     inodes[i->inode % BUCKETS] = s;
     s->next = buckets[i->cookie % BUCKETS];
@@ -72,6 +73,9 @@ struct sock *sock_make(const struct info *i) {
     count++;
     return s;
 }
+static bool moved_any;
+void sock_moved(struct sock *s) { moved_any |= s->datagram; }
+bool sock_moved_any(void) { return moved_any; }
 struct sock *sock_each(struct sock *previous) {
     uint64_t b = previous ? previous->cookie % BUCKETS : 0;
     if (previous && previous->next) return previous->next;

@@ -7,7 +7,7 @@ struct sock {
     struct sock *next_inode;
     uint64_t cookie, inode;
     int domain;
-    bool bound, relayed, accepted, datagram_relayed, listening, listen_seen, by_address, missed;
+    bool datagram, bound, relayed, accepted, listening, listen_seen, by_address, missed;
     bool ordinary;                  /* accepted from somebody who is not the session */
     uint64_t listener_id;
     struct addr asked, actual;      /* bound */
@@ -29,6 +29,8 @@ void each_open_socket(void (*see)(pid_t pid, int fd, uint64_t inode, void *), vo
 bool inode_peer(uint64_t inode, int *domain, struct addr *peer); /* of a TCP socket that the kernel lists; peer.port 0: listening */
 bool inode_is_unix(uint64_t inode);
 int sock_flag(int fd, int level, int name);
+bool sock_moved_any(void); /* a UDP socket is bound elsewhere than it asked */
+void sock_moved(struct sock *s);
 uint64_t sock_timeout(int fd, int name); /* ns, 0 for none */
 bool sock_kernel_peer(int fd, struct addr *a);
 bool sock_kernel_name(int fd, struct addr *a);

@@ -43,6 +43,8 @@ void on_socket(const notif *n) {
         return;
     }
     bool stream = (type & 0xf) != SOCK_DGRAM;
+    struct info i;
+    if (!stream && sock_info(fd, &i)) sock_make(&i); /* local.c tells by it which sockets are the tree's */
     int at = fd_free(n->pid, stream ? WINDOW_STREAM_LOW : WINDOW_LOW, stream ? WINDOW_STREAM_HIGH : WINDOW_HIGH);
     int r = at < 0 ? -EBADF : inject(n, fd, type & SOCK_CLOEXEC, at);
     if (r == -EBADF) r = inject(n, fd, type & SOCK_CLOEXEC, -1); /* full, or above its RLIMIT_NOFILE */
