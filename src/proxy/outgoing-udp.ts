@@ -4,6 +4,7 @@ import type {ClientMessage, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
 import type {Endpoint} from './addresses.ts'
 import {connectErrno} from './errno.ts'
+import type {FlowControl} from './flow.ts'
 import {endpointOf, type RemoteConnect} from './outgoing-tcp.ts'
 
 type Id = DaemonConnect['connectionId']
@@ -13,7 +14,10 @@ export interface OutgoingUdpPorts {
   /** The session's own loopback address: its relays are bound there. */
   address: string
   connect: RemoteConnect
+  /** False: the tunnel is full. It is sent all the same. */
   send(message: ClientMessage): boolean
+  /** Tells when a full tunnel has drained. */
+  flow: Pick<FlowControl, 'waitForDrain' | 'forget'>
   warn(text: string): void
 }
 
@@ -24,13 +28,24 @@ export interface RemoteDatagrams {
   close(): void
 }
 
-/** How often the relays of sockets that are gone are looked for. */
+/** How often relays and flows of sockets that are gone are looked for; sooner when there are many. */
 const SWEEP_MS = 30_000
-/** A flow of an unconnected socket ends after this long without a datagram either way. */
-const IDLE_MS = 60_000
+/** So many new flows are not waited for until the next sweep: a program may ask each question from a new socket. */
+const SWEEP_FLOWS = 512
+/**
+ * A flow of an unconnected socket ends after this long without a datagram either way (as in Linux' connection tracking,
+ * nf_conntrack_udp_timeout_stream). The program sees nothing of it but a new source port on the other side.
+ */
+const IDLE_MS = 180_000
+/** Datagrams kept while the pod's socket is being opened; the others are lost, as in a full queue of the network. */
+const EARLY_DATAGRAMS = 256
+/** Asked of the kernel for each relay, which gives at most net.core.rmem_max: a burst waits here for the tunnel. */
+const RECEIVE_BUFFER = 4 * 1024 * 1024
 
 interface Flow {
   remote: Promise<RemoteDatagrams | undefined>
+  /** Datagrams waiting for `remote`. */
+  early: number
   lastUsed: number
 }
 
@@ -42,7 +57,12 @@ export class OutgoingUdpProxy {
   readonly #ports: OutgoingUdpPorts
   readonly #receivers = new Map<Id, {datagram(bytes: Uint8Array): void; closed(): void}>()
   readonly #relays = new Set<UdpRelay>()
+  /** The relay to which a program's socket is connected now, by the socket's address. */
+  readonly #owned = new Map<string, UdpRelay>()
   readonly #sweeper: NodeJS.Timeout
+  #newFlows = 0
+  /** The tunnel is full: datagrams are dropped, which is how UDP tells a sender to slow down. */
+  #full = false
 
   constructor(ports: OutgoingUdpPorts) {
     this.#ports = ports
@@ -54,6 +74,9 @@ export class OutgoingUdpProxy {
     const host = request.relayFamily === 4 ? this.#ports.address : '::1'
     const relay = new UdpRelay(host, request.remote, {
       open: (receive, closed) => this.open(request.remote, receive, closed),
+      opened: () => {
+        if (++this.#newFlows >= SWEEP_FLOWS) this.#sweep()
+      },
       warn: this.#ports.warn,
     })
     this.#relays.add(relay)
@@ -64,7 +87,11 @@ export class OutgoingUdpProxy {
       this.#drop(relay)
       throw error
     }
-    if (request.unconnected) return {relay: bound}
+    if (request.unconnected) {
+      if (request.gone.aborted) this.#drop(relay)
+      else request.gone.addEventListener('abort', () => this.#drop(relay), {once: true})
+      return {relay: bound}
+    }
     let result: {errno: number} | {local?: Endpoint}
     try {
       result = await relay.connectFirst()
@@ -79,7 +106,7 @@ export class OutgoingUdpProxy {
     return {
       relay: bound,
       local: result.local,
-      onConnected: (source) => (source ? relay.belongsTo(source) : this.#drop(relay)),
+      onConnected: (source) => (source ? this.#own(relay, source) : this.#drop(relay)),
     }
   }
 
@@ -98,8 +125,9 @@ export class OutgoingUdpProxy {
       local: endpointOf(localAddress),
       send: (bytes) => {
         // Empty bytes mean the end of the flow on the wire, so an empty datagram cannot travel (spec protocol.md 6.7).
-        if (bytes.length > 0)
-          this.#ports.send({type: 'UdpOutgoing', value: {type: 'Write', value: {connectionId, bytes}}})
+        if (bytes.length === 0 || this.#full) return
+        this.#full = !this.#ports.send({type: 'UdpOutgoing', value: {type: 'Write', value: {connectionId, bytes}}})
+        if (this.#full) this.#ports.flow.waitForDrain(this, () => (this.#full = false))
       },
       close: () => {
         if (this.#receivers.delete(connectionId))
@@ -122,16 +150,28 @@ export class OutgoingUdpProxy {
 
   close(): void {
     clearInterval(this.#sweeper)
+    this.#ports.flow.forget(this)
     for (const relay of this.#relays) relay.close()
     this.#relays.clear()
   }
 
   #drop(relay: UdpRelay): void {
+    const {owner} = relay
+    if (owner && this.#owned.get(keyOf(owner)) === relay) this.#owned.delete(keyOf(owner))
     this.#relays.delete(relay)
     relay.close()
   }
 
+  /** The program's socket at `source` is connected to this relay now, and to no other one. */
+  #own(relay: UdpRelay, source: Endpoint): void {
+    const before = this.#owned.get(keyOf(source))
+    if (before && before !== relay) this.#drop(before)
+    this.#owned.set(keyOf(source), relay)
+    relay.belongsTo(source)
+  }
+
   #sweep(): void {
+    this.#newFlows = 0
     const ports = boundUdpPorts()
     for (const relay of this.#relays) if (relay.expire(ports)) this.#drop(relay)
   }
@@ -154,6 +194,8 @@ function boundUdpPorts(): Set<number> {
 
 interface RelayOpener {
   open(receive: (datagram: Uint8Array) => void, closed: () => void): Promise<RemoteDatagrams | {errno: number}>
+  /** A datagram came from a source that had no flow. */
+  opened(): void
   warn(text: string): void
 }
 
@@ -168,15 +210,21 @@ class UdpRelay {
   #first?: Flow
   #owner?: Endpoint
   #closed = false
+  #warned = false
 
   constructor(host: string, remote: Endpoint, opener: RelayOpener) {
     this.#host = host
     this.#remote = remote
     this.#opener = opener
-    this.#socket = dgram.createSocket({type: host.includes(':') ? 'udp6' : 'udp4'})
+    this.#socket = dgram.createSocket({type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: RECEIVE_BUFFER})
     this.#socket.on('message', (datagram, source) => this.#forward(datagram, source))
     // ICMP errors of programs that closed their socket; the sweep ends their flows.
     this.#socket.on('error', () => {})
+  }
+
+  /** The connected program socket. */
+  get owner(): Endpoint | undefined {
+    return this.#owner
   }
 
   bind(): Promise<Endpoint> {
@@ -200,7 +248,7 @@ class UdpRelay {
       },
     )
     if ('errno' in opened) return opened
-    this.#first = {remote: Promise.resolve(opened), lastUsed: Date.now()}
+    this.#first = {remote: Promise.resolve(opened), early: 0, lastUsed: Date.now()}
     return {local: opened.local}
   }
 
@@ -213,11 +261,11 @@ class UdpRelay {
   expire(usedPorts: ReadonlySet<number>): boolean {
     if (this.#owner) return !usedPorts.has(this.#owner.port)
     for (const [key, flow] of this.#flows) {
-      if (Date.now() - flow.lastUsed < IDLE_MS) continue
+      if (usedPorts.has(portOf(key)) && Date.now() - flow.lastUsed < IDLE_MS) continue
       this.#flows.delete(key)
       closeFlow(flow)
     }
-    return false // an unconnected relay's address is cached by the trap: it lives as long as the session
+    return false // the trap remembers an unconnected relay, and tells when it has forgotten it
   }
 
   close(): void {
@@ -231,6 +279,8 @@ class UdpRelay {
   #open(target: () => Endpoint | undefined, closed: () => void = () => {}): Promise<RemoteDatagrams | {errno: number}> {
     return this.#opener.open((datagram) => {
       const to = target()
+      const flow = to && this.#flows.get(keyOf(to))
+      if (flow) flow.lastUsed = Date.now()
       if (to && !this.#closed) this.#socket.send(datagram, to.port, to.address)
     }, closed)
   }
@@ -247,18 +297,27 @@ class UdpRelay {
       ).then((opened) => {
         if (!('errno' in opened)) return opened
         this.#flows.delete(key)
-        this.#opener.warn(
-          `UDP to ${this.#remote.address}:${this.#remote.port} failed in the pod (errno ${opened.errno})`,
-        )
+        if (!this.#warned)
+          this.#opener.warn(
+            `UDP to ${this.#remote.address}:${this.#remote.port} failed in the pod (errno ${opened.errno})`,
+          )
+        this.#warned = true
         return undefined
       })
       remote.catch(() => {}) // the agent is gone: the session ends anyway
-      flow = {remote, lastUsed: 0}
+      flow = {remote, early: 0, lastUsed: 0}
       this.#flows.set(key, flow)
+      this.#opener.opened()
     }
-    flow.lastUsed = Date.now()
-    flow.remote.then(
-      (remote) => remote?.send(datagram),
+    const sent = flow
+    sent.lastUsed = Date.now()
+    if (sent.early >= EARLY_DATAGRAMS) return
+    sent.early++
+    sent.remote.then(
+      (remote) => {
+        sent.early--
+        remote?.send(datagram)
+      },
       () => {},
     )
   }
@@ -266,6 +325,10 @@ class UdpRelay {
 
 function keyOf({address, port}: Endpoint): string {
   return `${address}|${port}`
+}
+
+function portOf(key: string): number {
+  return Number(key.slice(key.lastIndexOf('|') + 1))
 }
 
 /** Closes a flow's socket in the pod once it is known; one that never came needs no closing. */

@@ -44,6 +44,7 @@ export class DataPlane {
       address: this.address,
       connect: (remote, accept) => agent.connectUdp(ip(remote), accept),
       send,
+      flow,
       warn,
     })
     this.incoming = new IncomingProxy({

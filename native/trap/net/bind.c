@@ -66,7 +66,7 @@ void on_bind(const notif *n) {
     if (k < 0) mem_refused(n->pid, k, "bind");
     if (k < 0 || !addr_from_sockaddr(&asked, &ss, (socklen_t)length)) goto native;
     made_free_port(asked.port);
-    if (!config.incoming) goto native;
+    if (!config.incoming && !config.udp) goto native;
     fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     if (fd < 0) mem_refused(n->pid, fd, "bind");
     if (fd < 0 || !sock_info(fd, &i) || !(info_is_tcp(&i) ? config.incoming : info_is_udp(&i) && config.udp) || i.domain != ss.ss_family) goto native;

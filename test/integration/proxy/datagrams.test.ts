@@ -32,6 +32,9 @@ async function program(family: 4 | 6 = 4) {
 /** A proxy whose agent is the test. */
 function stage(refuse?: ConnectReply) {
   const sent: Extract<ClientMessage, {type: 'UdpOutgoing'}>['value'][] = []
+  const warnings: string[] = []
+  /** What the tunnel says of itself. */
+  const full: {now: boolean; drained?: () => void} = {now: false}
   let connections = 0
   const proxy = new OutgoingUdpProxy({
     address: pickLoopbackAddress(),
@@ -48,9 +51,10 @@ function stage(refuse?: ConnectReply) {
     },
     send(message) {
       sent.push((message as Extract<ClientMessage, {type: 'UdpOutgoing'}>).value)
-      return true
+      return !full.now
     },
-    warn: () => {},
+    flow: {waitForDrain: (_, resume) => (full.drained = resume), forget: () => {}},
+    warn: (text) => warnings.push(text),
   })
   cleanup.add(proxy, (it) => it.close())
   const request: ConnectRequest = {
@@ -69,7 +73,7 @@ function stage(refuse?: ConnectReply) {
         : [],
     )
   const closes = () => sent.flatMap((message) => (message.type === 'Close' ? [message.value.connectionId] : []))
-  return {proxy, sent, request, writes, closes, connections: () => connections}
+  return {proxy, sent, request, writes, closes, connections: () => connections, warnings, full}
 }
 
 describe('a connected datagram socket', () => {
@@ -153,6 +157,72 @@ describe('unconnected datagram sockets', () => {
     proxy.read(1, Buffer.from('for a'))
     await until('the answers', () => a.got.length + b.got.length === 2)
     expect([a.got[0]!.text, b.got[0]!.text]).toEqual(['for a', 'for b'])
+  })
+})
+
+describe('what datagrams take', () => {
+  it('ends with the relay that the trap has forgotten', async () => {
+    const {proxy, request, writes, closes} = stage()
+    const forgotten = new AbortController()
+    const {relay} = (await proxy.connect({...request, unconnected: true, gone: forgotten.signal})) as Relay
+    const {send} = await program()
+    await send('a', relay)
+    await until('the datagram', () => writes().length === 1)
+    forgotten.abort()
+    await until('the close', () => closes().length === 1)
+  })
+
+  it('ends with the connection of a socket that connects elsewhere', async () => {
+    const {proxy, request, closes} = stage()
+    const {source} = await program()
+    const [first, second] = [(await proxy.connect(request)) as Relay, (await proxy.connect(request)) as Relay]
+    first.onConnected!(source)
+    second.onConnected!(source)
+    await until('the close of the first', () => closes().length === 1)
+    expect(closes()).toEqual([1])
+  })
+
+  it('ends with sockets that are gone, when there are many', async () => {
+    const {proxy, request, closes, connections} = stage()
+    const {relay} = (await proxy.connect({...request, unconnected: true})) as Relay
+    const sockets = Array.from({length: 511}, () => dgram.createSocket('udp4'))
+    for (const [i, socket] of sockets.entries()) {
+      socket.send('x', relay.port, relay.address)
+      await until('its flow', () => connections() === i + 1)
+    }
+    await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => socket.close(resolve))))
+    const {send} = await program()
+    await send('the one too many', relay)
+    await until('the closes', () => closes().length > 400) // a port may be somebody else's by now
+  })
+
+  it('is nothing while the tunnel is full: datagrams are dropped', async () => {
+    const {proxy, request, writes, full} = stage()
+    const {relay, onConnected} = (await proxy.connect(request)) as Relay
+    const {source, send} = await program()
+    onConnected!(source)
+    full.now = true
+    for (const text of 'abc') await send(text, relay)
+    await until('the first', () => writes().length === 1)
+    proxy.read(1, Buffer.from('the others have been looked at'))
+    full.now = false
+    full.drained!()
+    await send('d', relay)
+    await until('the last', () => writes().includes('1:d'))
+    expect(writes().length).toBeLessThanOrEqual(4)
+    expect(writes()[0]).toBe('1:a')
+  })
+
+  it('is one warning for each address that the pod cannot reach', async () => {
+    const {proxy, request, warnings} = stage({
+      type: 'Err',
+      value: {type: 'RemoteIO', value: {rawOsError: constants.errno.ENETUNREACH, kind: {type: 'Other'}}},
+    } as unknown as ConnectReply)
+    const {relay} = (await proxy.connect({...request, unconnected: true})) as Relay
+    const other = (await proxy.connect({...request, unconnected: true})) as Relay
+    const {send} = await program()
+    for (const to of [relay, relay, other.relay]) await send('a', to)
+    await until('the warnings', () => warnings.length === 2)
   })
 })
 
