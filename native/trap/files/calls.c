@@ -24,6 +24,7 @@ static const struct file_row read_rows[] = {
     {SYS_llistxattr, NO_AT, 0, 0, NO_PATH, 0, run_xattr, NULL},
     {SYS_statfs, NO_AT, 0, 0, NO_PATH, 0, run_statfs, NULL},
     {SYS_fstatfs, 0, NO_PATH, 0, NO_PATH, 0, run_statfs, local_fstatfs},
+    {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, NULL},
     {SYS_getcwd, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_getcwd},
     {.number = -1},
 };

@@ -32,7 +32,10 @@ struct place {
     bool through; /* reached through a remote directory or a copy: the kernel cannot walk there */
     bool mapped;  /* `path` is not what the program wrote */
     bool slash;   /* ended in "/", "/." or "/..": means a directory, and follows a link */
+    bool up;      /* it had ".." */
     const struct overlay *overlay;
+    bool absolute;
+    size_t base;  /* how much of `path` is the directory that a relative one starts from */
     size_t length;
     char *path; /* absolute, normalised; "" for some that are local */
 };

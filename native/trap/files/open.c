@@ -73,11 +73,43 @@ static void open_remote(struct file_call *fc) {
     file_ask(fc, &q, opened);
 }
 
-/* The components that the program gave, one by one: a link among them may lead anywhere, which is what `resolve` is about. */
-#define CONFINED (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
-static void confined(struct file_call *fc) {
-    /* What lies on the way is in the target; whether it stays below the directory is only known there. */
-    file_result(fc, -EXDEV);
+/* ---- openat2 with `resolve` ----
+ * Only the target can follow its links, so what the program gave may hold none: each component is looked at first. A path that the kernel would
+ * perhaps allow (a link, or "..", that stays below the directory) is refused with what it says of those that do not. */
+static void next_component(struct file_call *fc);
+static void component(struct file_call *fc, const struct file_answer *a) {
+    bool links_only = fc->numbers[1];
+    if (a->error) file_result(fc, -a->error);
+    else if (S_ISLNK(a->mode)) file_result(fc, links_only ? -ELOOP : -EXDEV);
+    else next_component(fc);
+}
+static void next_component(struct file_call *fc) {
+    struct place *p = &fc->place[0], prefix = *p;
+    char path[PATH_MAX];
+    size_t done = (size_t)fc->numbers[0];
+    if (done >= p->length) {
+        open_remote(fc);
+        return;
+    }
+    prefix.length = done + 1 + strcspn(p->path + done + 1, "/");
+    prefix.slash = false;
+    prefix.path = path;
+    memcpy(path, p->path, prefix.length);
+    path[prefix.length] = 0;
+    fc->numbers[0] = (int64_t)prefix.length;
+    if (prefix.length == p->length && (fc->flags & (O_CREAT | O_NOFOLLOW)) == (O_CREAT | O_NOFOLLOW)) open_remote(fc); /* need not be there */
+    else file_lookup(fc, &prefix, false, component);
+}
+static void confined(struct file_call *fc, uint64_t resolve) {
+    const struct place *p = &fc->place[0];
+    bool below = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+    if (resolve & RESOLVE_NO_XDEV || (below && (p->absolute || p->up))) {
+        file_result(fc, -EXDEV);
+        return;
+    }
+    fc->numbers[0] = p->up ? 0 : (int64_t)p->base;
+    fc->numbers[1] = !below;
+    next_component(fc);
 }
 /* openat2(2): the struct may grow, unknown fields must be zero. 0, or -errno. */
 static int read_how(struct file_call *fc, struct open_how *how) {
@@ -118,10 +150,11 @@ void run_open(struct file_call *fc) {
     if (writing(fc->flags)) place_for_write(p);
     if (p->class == PLACE_LOCAL) file_continue(fc);
     else if (p->class == PLACE_OVERLAY && how.resolve) file_continue(fc);
+    else if (!place_remote(p) && how.resolve & ~(uint64_t)RESOLVE_NO_MAGICLINKS) file_result(fc, -EXDEV);
     else if (!place_remote(p)) open_local(fc);
     else if ((fc->flags & O_TMPFILE) == O_TMPFILE) file_result(fc, -EOPNOTSUPP); /* as a file system without it says: programs then make a named one */
     else if ((fc->flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY)) file_result(fc, -EINVAL);
     else if ((fc->flags & O_CREAT) && p->slash) file_result(fc, -EISDIR);
-    else if (how.resolve & CONFINED) confined(fc);
+    else if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)) confined(fc, how.resolve);
     else open_remote(fc);
 }

@@ -163,7 +163,7 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
     name = name ? name + 1 : written;
     p->slash = !*name || !strcmp(name, ".") || !strcmp(name, "..");
     const struct overlay *named = overlay_named(name);
-    bool absolute = written[0] == '/', up;
+    bool absolute = p->absolute = written[0] == '/';
     if (!absolute) {
         if (!named && !files_length) return;
         ssize_t base = base_of(n->pid, at, full);
@@ -176,11 +176,11 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
         }
         full[base] = '/';
         memcpy(full + base + 1, written, length + 1);
-        path_normalise(full);
-        up = false;
+        p->base = base > 1 ? (size_t)base : 0;
+        p->up = path_normalise(full);
     } else {
         memcpy(full, written, length + 1);
-        up = path_normalise(full);
+        p->up = path_normalise(full);
         const char *remote = path_below_files(full);
         if (remote) {
             p->through = true;
@@ -199,7 +199,7 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
         if (rules && rules_match(rules, path, p->length) == LABEL_NOT_FOUND && !foreign(n->pid)) p->class = PLACE_NOT_FOUND;
         return;
     }
-    if (up && !p->through && rules) p->through = leaves_remote(n->pid, written);
+    if (p->up && absolute && !p->through && rules) p->through = leaves_remote(n->pid, written);
     if (mapping && absolute && !p->through && rules_match(mapping, path, p->length)) {
         p->class = foreign(n->pid) ? PLACE_LOCAL : PLACE_MAP;
         return;

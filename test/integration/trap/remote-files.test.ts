@@ -248,6 +248,82 @@ describe('reading remote files', () => {
     ])
   })
 
+  it('changes into remote directories', async () => {
+    using remote = target()
+    const got = await lines(remote, [
+      ['cd', '/app'],
+      ['cat', 'test.txt'],
+      ['cat', './sub/deep.txt'],
+      ['ls', '.'],
+      ['cd', 'sub'],
+      ['proc', 'deep.txt'],
+      ['cat', '../test.txt'],
+      ['cd', '../../data'],
+      ['fork', 'abcdefghijk'],
+      ['cd', 'missing'],
+      ['cd', 'abcdefghijk'],
+      ['cd', '/app/up'],
+      ['cd', directory],
+      ['cat', 'here'],
+    ])
+    expect(got).toEqual([
+      '/app',
+      'remote',
+      'deep',
+      '../ ./ link@ loop@ sub/ test.txt tool up@',
+      '/app/sub',
+      '/app/sub/deep.txt /app/sub/deep.txt /app/sub',
+      'remote',
+      '/data',
+      'abcdefghijklmnop',
+      'child 0',
+      'ENOENT',
+      'ENOTDIR',
+      '/data',
+      directory,
+      'local',
+    ])
+  })
+
+  it('confines openat2 as far as it can be known', async () => {
+    using remote = target()
+    const [noSymlinks, beneath, inRoot, cached, bad] = [
+      'resolve=4',
+      'resolve=8',
+      'resolve=16',
+      'resolve=32',
+      'resolve=24',
+    ]
+    const got = await lines(remote, [
+      [noSymlinks, '/app/sub/deep.txt'],
+      [noSymlinks, '/app/up/abcdefghijk'],
+      [noSymlinks, '/app/missing'],
+      [beneath, '/app/test.txt'],
+      [cached, '/app/test.txt'],
+      [bad, '/app/test.txt'],
+      ['dir', '/app'],
+      [beneath, 'sub/deep.txt'],
+      [beneath, 'link'],
+      [beneath, '../data/abcdefghijk'],
+      [inRoot, 'test.txt'],
+      [inRoot, 'up/abcdefghijk'],
+    ])
+    expect(got).toEqual([
+      'deep',
+      'ELOOP',
+      'ENOENT',
+      'EXDEV',
+      'EAGAIN',
+      'EINVAL',
+      'open',
+      'deep',
+      'EXDEV',
+      'EXDEV',
+      'remote',
+      'EXDEV',
+    ])
+  })
+
   it('[FS-03] in a child', async () => {
     using remote = target()
     expect(await lines(remote, [['fork', '/app/test.txt']])).toEqual(['remote', 'child 0'])
