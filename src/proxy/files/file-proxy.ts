@@ -5,9 +5,11 @@ import {lookupFlags} from '../../trap/wire.ts'
 import {failure, toFailure} from './failure.ts'
 import type {PathClass} from './listing.ts'
 import {isType, MetadataCache} from './metadata.ts'
+import {Changes} from './changes.ts'
 import {Mirror} from './mirror.ts'
 import {Readers} from './readers.ts'
 import {Requests, type FileAgent} from './requests.ts'
+import {Writers, type Unsaved} from './writers.ts'
 
 const {O_DIRECTORY, O_NOFOLLOW} = constants
 /** From <fcntl.h>; Node does not export it. */
@@ -39,6 +41,8 @@ export class FileProxy {
   readonly #metadata: MetadataCache
   readonly #mirror: Mirror
   readonly #readers: Readers
+  readonly #writers: Writers
+  readonly #changes: Changes
   readonly #working = new Set<FileRequest>()
 
   /** @throws errors of the local disk */
@@ -54,14 +58,11 @@ export class FileProxy {
     this.#requests.onProgress = () => this.#working.forEach((request) => request.busy())
     this.#metadata = new MetadataCache(this.#requests)
     this.#mirror = new Mirror(options.directory)
-    this.#readers = new Readers({
-      requests: this.#requests,
-      metadata: this.#metadata,
-      mirror: this.#mirror,
-      classify: options.classify,
-      directory: options.directory,
-      warnOnce,
-    })
+    const {warn, classify, directory, filesChanged} = options
+    const parts = {requests: this.#requests, metadata: this.#metadata, mirror: this.#mirror, warnOnce}
+    this.#readers = new Readers({...parts, classify, directory})
+    this.#writers = new Writers({...parts, readers: this.#readers, warn})
+    this.#changes = new Changes({...parts, writers: this.#writers, filesChanged})
   }
 
   /** What `FileOptions.directory` of the trap must be. */
@@ -86,6 +87,21 @@ export class FileProxy {
     }
   }
 
+  /** The last descriptor of a copy that was open for writing is closed: it goes to the target. Never rejects. */
+  closed(object: number): Promise<void> {
+    return this.#writers.closed(object)
+  }
+
+  /** Brings everything that was written to the target; returns what could not be. Never rejects. */
+  flush(): Promise<Unsaved[]> {
+    return this.#writers.flush()
+  }
+
+  /** Ends everything. The copies on disk are the owner's to remove. */
+  close(): Promise<void> {
+    return this.#writers.close()
+  }
+
   #answer(request: FileRequest): Promise<FileAnswer> {
     switch (request.operation) {
       case 'lookup':
@@ -96,8 +112,13 @@ export class FileProxy {
         return this.#statfs(request.path)
       case 'map':
         return Promise.resolve({text: this.#map(request.path)})
+      case 'sync':
+      case 'close':
+        return this.#writers.save(request.object).then(() => ({}))
+      case 'watch':
+        throw failure('EOPNOTSUPP', 'watch')
       default:
-        throw failure('EROFS', request.operation)
+        return this.#changes.make(request)
     }
   }
 
@@ -130,8 +151,13 @@ export class FileProxy {
       if ((flags & O_DIRECTORY) !== 0) await this.#requireDirectory(path)
       return answer
     }
-    if ((flags & WRITING) !== 0) throw failure('EROFS', `open ${path}`)
     if ((flags & O_DIRECTORY) !== 0) await this.#requireDirectory(path)
+    if ((flags & WRITING) !== 0) {
+      const copy = await this.#writers.open(path, flags, request.mode, request.gone)
+      if (copy) return {...described(copy.metadata), object: copy.inode, source: this.#mirror.local(copy.path)}
+      // Made or cut, and open for reading.
+      this.#metadata.drop(path)
+    }
     const metadata = await this.#readers.open(path, request.gone)
     return {...described(metadata), validMs: this.#metadata.validMs(path, true), source: this.#mirror.local(path)}
   }

@@ -20,8 +20,8 @@ export interface Copy {
   complete: boolean
   /** The content is being written by us: the inode stays what it is. */
   filling?: Promise<void>
-  /** Descriptors of the program that may write; the inode stays what it is while there are any. */
-  writers: number
+  /** The program has it open for writing: the inode stays what it is, as long as it is the same file in the target. */
+  writing: boolean
 }
 
 /**
@@ -62,7 +62,7 @@ export class Mirror {
   /** Whether the copy is being written, by us or by the program: it must stay what it is. */
   isBusy(remote: string): boolean {
     const copy = this.#copies.get(remote)
-    return copy !== undefined && (copy.filling !== undefined || copy.writers > 0)
+    return copy !== undefined && (copy.filling !== undefined || copy.writing)
   }
 
   /**
@@ -74,8 +74,8 @@ export class Mirror {
     const regular = isType(metadata, 'file')
     const copy = this.#copies.get(remote)
     if (copy && regular) {
-      if (this.isBusy(remote)) return
-      if (sameContent(copy.metadata, metadata)) {
+      if (copy.filling || (copy.writing && sameFile(copy.metadata, metadata))) return
+      if (!copy.writing && sameContent(copy.metadata, metadata)) {
         if (copy.metadata.mode !== metadata.mode) fs.chmodSync(this.local(remote), fileMode(metadata.mode))
         copy.metadata = metadata
         return
@@ -101,8 +101,50 @@ export class Mirror {
         metadata,
         inode,
         complete: false,
-        writers: 0,
+        writing: false,
       })
+  }
+
+  /**
+   * Changes a copy in place as the target's file was changed, and gives it the target's mode and times. `change` gets a
+   * descriptor open for writing, which is closed before this returns. @throws errors of the local disk
+   */
+  rewrite(copy: Copy, metadata: Metadata, change: (fd: number) => void = () => undefined): void {
+    const place = this.local(copy.path)
+    const fd = fs.openSync(place, O_WRONLY | O_NOFOLLOW)
+    try {
+      change(fd)
+      fs.fchmodSync(fd, fileMode(metadata.mode))
+      fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
+    } finally {
+      fs.closeSync(fd)
+    }
+    copy.metadata = metadata
+    if (Number(metadata.size) === 0) copy.complete = true
+  }
+
+  /** Moves what is at a path, with everything below it, as the target did. @throws errors of the local disk */
+  rename(from: string, to: string): void {
+    this.remove(to)
+    if (!lstat(this.local(from))) return
+    this.#makeDirectories(parentOf(to))
+    fs.renameSync(this.local(from), this.local(to))
+    for (const known of [this.#copies, this.#directories] as Map<string, Copy | Metadata>[]) {
+      for (const [name, value] of [...known]) {
+        if (name !== from && !name.startsWith(`${from}/`)) continue
+        known.delete(name)
+        const moved = to + name.slice(from.length)
+        known.set(moved, value)
+        if ('path' in value) value.path = moved
+      }
+    }
+    for (const name of [...this.#standIns]) {
+      if (name !== from && !name.startsWith(`${from}/`)) continue
+      this.#standIns.delete(name)
+      this.#standIns.add(to + name.slice(from.length))
+    }
+    this.#touchParent(from)
+    this.#touchParent(to)
   }
 
   /** A symbolic link that looks like the target's at `remote`; returns where it is. @throws errors of the local disk */
@@ -236,13 +278,17 @@ export class Mirror {
   }
 }
 
+/** Whether both are about one file of the target. */
+export function sameFile(a: Metadata, b: Metadata): boolean {
+  return a.inode === b.inode && a.deviceId === b.deviceId
+}
+
 /** Whether a file's content is the same, as far as metadata can tell. */
 export function sameContent(a: Metadata, b: Metadata): boolean {
   return (
     a.size === b.size &&
     a.modificationTime === b.modificationTime &&
-    a.inode === b.inode &&
-    a.deviceId === b.deviceId &&
+    sameFile(a, b) &&
     (a.mode & 0o170000) === (b.mode & 0o170000)
   )
 }

@@ -86,10 +86,10 @@ export class Readers {
       const {metadata: found} = await metadata.get(path, true)
       mirror.adopt(path, found)
       const mine = mirror.copy(path)
-      if (!mine && !isType(found, 'directory')) throw this.#unreadable(path, found)
+      if (!mine && !isType(found, 'directory')) throw this.unreadable(path, found)
       if (mine?.complete) return mine.metadata
       fd = await (ahead ?? requests.open(path, {read: true}))
-      if (mine) await this.#fill(mine, fd, signal)
+      if (mine) await this.fill(mine, fd, signal)
       else await this.#list(path, found, fd)
       return mine?.metadata ?? found
     } finally {
@@ -98,8 +98,8 @@ export class Readers {
     }
   }
 
-  /** Writes the content into the placeholder. @throws FileFailure */
-  async #fill(copy: Copy, fd: Int64, signal: AbortSignal): Promise<void> {
+  /** Writes the content of the open file into the placeholder. @throws FileFailure */
+  async fill(copy: Copy, fd: Int64, signal: AbortSignal): Promise<void> {
     const {requests, metadata, mirror, directory, warnOnce} = this.#options
     const {path} = copy
     const size = Number(copy.metadata.size)
@@ -151,7 +151,8 @@ export class Readers {
     mirror.setTimes(path, found)
   }
 
-  #unreadable(path: string, found: Metadata): FileFailure {
+  /** Why what is no regular file cannot be opened; the user is told once. */
+  unreadable(path: string, found: Metadata): FileFailure {
     const kinds = {fifo: 'a FIFO', socket: 'a socket', characters: 'a device', blocks: 'a device'} as const
     const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).find((type) => isType(found, type))
     const name = kind === 'characters' || kind === 'blocks' ? 'EACCES' : 'ENXIO'

@@ -1,0 +1,235 @@
+import {createHash} from 'node:crypto'
+import type {BigIntStats} from 'node:fs'
+import type {FileHandle} from 'node:fs/promises'
+import type {Int64, Metadata} from '../../protocol/index.ts'
+import type {Copy} from './mirror.ts'
+import type {Requests} from './requests.ts'
+
+/** What is compared and sent at a time, in bytes. */
+const BLOCK = 256 * 1024
+/** Blocks that are on their way at the same time. */
+const WINDOW = 4
+const zeros = Buffer.alloc(BLOCK)
+
+/**
+ * A copy that the program has open for writing: knows what the target has of it, and brings the rest there. Descriptors
+ * with O_APPEND alone send what has come at the end, so that lines of others in between survive; else changed blocks go
+ * to their place.
+ */
+export class Written {
+  readonly copy: Copy
+  /** Ours, for reading only: a second writer would keep the program from executing what it wrote. */
+  readonly #file: FileHandle
+  readonly #requests: Requests
+  readonly #fds: {write?: Int64; append?: Int64} = {}
+  /** Digests of the blocks of the target; a missing one is not known. Not kept while only appending. */
+  #blocks: (string | undefined)[] = []
+  #remoteSize: number
+  #last: Promise<unknown> = Promise.resolve()
+  /** The copy as it was when everything of it had reached the target. */
+  #clean: {mtime: bigint; size: bigint} | undefined
+
+  /** @param file the copy, open for reading; owned from now on */
+  constructor(requests: Requests, copy: Copy, file: FileHandle) {
+    this.#requests = requests
+    this.copy = copy
+    this.#file = file
+    this.#remoteSize = Number(copy.metadata.size)
+  }
+
+  /** The content is the target's now: nothing has to be brought there. */
+  async begin(): Promise<void> {
+    const {mtimeNs, size} = await this.#file.stat({bigint: true})
+    this.#clean = {mtime: mtimeNs, size}
+    if (this.#appending) return
+    await this.#learnBlocks()
+  }
+
+  /** Whether there is a descriptor of the agent for that kind of writing. */
+  has(kind: 'write' | 'append'): boolean {
+    return this.#fds[kind] !== undefined
+  }
+
+  /** Any descriptor of the agent: for fchmod and the like. */
+  get fd(): Int64 | undefined {
+    return this.#fds.write ?? this.#fds.append
+  }
+
+  /** Takes over a descriptor of the agent. @throws FileFailure; the descriptor stays the caller's then */
+  add(kind: 'write' | 'append', fd: Int64): Promise<void> {
+    return this.exclusive(async () => {
+      if (kind === 'write' && this.#appending) {
+        await this.#upload()
+        await this.#learnBlocks()
+      }
+      this.#fds[kind] = fd
+    })
+  }
+
+  /** Runs `work` while nothing is being sent. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+
+  /** The target's file was cut to nothing, and the copy with it. */
+  truncated(): void {
+    this.#blocks = []
+    this.#remoteSize = 0
+  }
+
+  /** The target's file has an unknown content: everything counts as changed. */
+  distrust(): void {
+    this.#blocks = []
+    this.#clean = undefined
+  }
+
+  /** The copy's time and size, and whether they are those of what the target has. */
+  async look(): Promise<{mtime: bigint; size: bigint; clean: boolean}> {
+    const {mtimeNs: mtime, size} = await this.#file.stat({bigint: true})
+    return {mtime, size, clean: this.#clean?.mtime === mtime && this.#clean.size === size}
+  }
+
+  /**
+   * Brings everything that was written before this call to the target. Returns the target's metadata when something
+   * had to be sent. @throws FileFailure; what was not sent is sent by the next call
+   */
+  upload(): Promise<Metadata | undefined> {
+    return this.exclusive(() => this.#upload())
+  }
+
+  /** The copy now looks like this and is the target's. */
+  settled(stats: Pick<BigIntStats, 'mtimeNs' | 'size'>): void {
+    this.#clean = {mtime: stats.mtimeNs, size: stats.size}
+  }
+
+  /** Gives everything back. */
+  async close(): Promise<void> {
+    await this.#last
+    for (const fd of Object.values(this.#fds)) this.#requests.close(fd)
+    await this.#file.close()
+  }
+
+  get #appending(): boolean {
+    return this.#fds.write === undefined && this.#fds.append !== undefined
+  }
+
+  async #upload(): Promise<Metadata | undefined> {
+    const {fd} = this
+    if (fd === undefined) return undefined
+    const {path} = this.copy
+    const stats = await this.#file.stat({bigint: true})
+    const size = Number(stats.size)
+    let sent = false
+    if (size < this.#remoteSize) {
+      await this.#resize(size)
+      sent = true
+    }
+    if (this.#appending ? await this.#append(size) : await this.#sendBlocks(size)) sent = true
+    this.#clean = {mtime: stats.mtimeNs, size: stats.size}
+    if (!sent) return undefined
+    const value = {path: undefined, fd, followSymlink: true}
+    return (await this.#requests.send({type: 'Xstat', value}, `stat ${path}`)).metadata
+  }
+
+  async #append(size: number): Promise<boolean> {
+    const what = `append to ${this.copy.path}`
+    const begin = this.#remoteSize
+    while (this.#remoteSize < size) {
+      const bytes = await this.#read(this.#remoteSize, Math.min(BLOCK, size - this.#remoteSize))
+      if (bytes.length === 0) break
+      for (let done = 0; done < bytes.length;) {
+        const value = {fd: this.#fds.append!, writeBytes: bytes.subarray(done)}
+        const {writtenAmount} = await this.#requests.send({type: 'Write', value}, what)
+        done += Number(writtenAmount)
+        this.#remoteSize += Number(writtenAmount)
+      }
+    }
+    return this.#remoteSize !== begin
+  }
+
+  async #sendBlocks(size: number): Promise<boolean> {
+    const sending = new Set<Promise<void>>()
+    let failed: {error: unknown} | undefined
+    let sent = false
+    const holes = this.#requests.supports('copyFile')
+    for (let at = 0; at < size && !failed; at += BLOCK) {
+      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
+      if (bytes.length === 0) break // Cut meanwhile: the next upload sees it.
+      const index = at / BLOCK
+      const digest = digestOf(bytes)
+      if (this.#blocks[index] === digest) continue
+      sent = true
+      if (holes && at >= this.#remoteSize && zeros.subarray(0, bytes.length).equals(bytes)) {
+        this.#blocks[index] = digest
+        continue
+      }
+      this.#blocks[index] = undefined
+      const step = this.#write(at, bytes).then(
+        () => {
+          this.#blocks[index] = digest
+        },
+        (error: unknown) => {
+          failed ??= {error}
+        },
+      )
+      const done = step.finally(() => sending.delete(done))
+      sending.add(done)
+      if (sending.size >= WINDOW) await Promise.race(sending)
+    }
+    await Promise.all(sending)
+    if (failed) throw failed.error
+    // The end of the file is a hole.
+    if (this.#remoteSize < size && sent) await this.#resize(size)
+    return sent
+  }
+
+  async #write(at: number, bytes: Buffer): Promise<void> {
+    const what = `write ${this.copy.path}`
+    for (let done = 0; done < bytes.length;) {
+      const value = {remoteFd: this.#fds.write!, startFrom: at + done, writeBytes: bytes.subarray(done)}
+      const {writtenAmount} = await this.#requests.send({type: 'WriteLimited', value}, what)
+      done += Number(writtenAmount)
+    }
+    this.#remoteSize = Math.max(this.#remoteSize, at + bytes.length)
+  }
+
+  async #resize(size: number): Promise<void> {
+    const {path} = this.copy
+    if (size === 0 && !this.#requests.supports('copyFile'))
+      this.#requests.close(await this.#requests.open(path, {write: true, truncate: true}))
+    else await this.#requests.send({type: 'Ftruncate', value: {fd: this.fd!, length: size}}, `truncate ${path}`)
+    // The block that was cut is another one now.
+    if (size < this.#remoteSize) this.#blocks.length = Math.min(this.#blocks.length, Math.floor(size / BLOCK))
+    this.#remoteSize = size
+  }
+
+  async #learnBlocks(): Promise<void> {
+    this.#blocks = []
+    const {size} = await this.#file.stat()
+    this.#remoteSize = size
+    for (let at = 0; at < size; at += BLOCK) {
+      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
+      if (bytes.length === 0) return
+      this.#blocks.push(digestOf(bytes))
+    }
+  }
+
+  /** Fewer bytes only at the end of the file. */
+  async #read(position: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafe(length)
+    let done = 0
+    while (done < length) {
+      const {bytesRead} = await this.#file.read(buffer, done, length - done, position + done)
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return buffer.subarray(0, done)
+  }
+}
+
+/** Enough to tell blocks apart; a block that only looks the same by intent harms nobody but its own author. */
+function digestOf(bytes: Buffer): string {
+  return createHash('sha1').update(bytes).digest('base64')
+}
