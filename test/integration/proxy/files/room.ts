@@ -2,10 +2,12 @@ import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {Client} from '../../../../src/agent/client.ts'
+import {Attributes} from '../../../../src/agent/files/attributes.ts'
 import {RootedFiles} from '../../../../src/agent/files/rooted.ts'
 import {agentConnection, ClientSession, type FileRequest as RemoteRequest} from '../../../../src/protocol/index.ts'
 import {FileProxy, type FileProxyOptions} from '../../../../src/proxy/files/file-proxy.ts'
 import type {FileAnswer, FileOperation, FileRequest} from '../../../../src/trap/types.ts'
+import {buildTrap, trapPath} from '../../trap/harness.ts'
 import {channels, loopback, type Loopback} from '../../protocol/loopback.ts'
 
 /** A target's root, our agent serving it over a real socket pair, and a file proxy on top. */
@@ -51,6 +53,7 @@ export class Room {
   }
 
   static async open(options: RoomOptions = {}): Promise<Room> {
+    buildTrap() // the agent's helper for exact times and statfs
     const base = mkdtempSync(path.join(tmpdir(), 'mirrord-file-proxy-'))
     mkdirSync(path.join(base, 'root'))
     const pair = await loopback()
@@ -60,6 +63,7 @@ export class Room {
       {
         environment: new Map(),
         files: new RootedFiles(path.join(base, 'root')),
+        attributes: new Attributes(trapPath, () => undefined),
         redirecting: undefined,
         dns: {timeout: undefined, attempts: undefined},
       },
