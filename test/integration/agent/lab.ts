@@ -268,6 +268,23 @@ function collect(child: ChildProcess): void {
   child.stderr!.on('data', add)
 }
 
+/**
+ * Starts an agent without a target, which needs no root: its files are this machine's. `words` go before the command,
+ * for example to run it as somebody else.
+ */
+export async function standaloneAgent(words: readonly string[] = [], file = bundle): Promise<Agent> {
+  const port = await freePort()
+  const [program, ...args] = [...words, process.execPath, file, '-l', String(port), '-t', '5', 'targetless']
+  const child = spawn(program, args, {
+    env: {PATH: process.env.PATH, RUST_LOG: 'info'},
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  collect(child)
+  const exited = new Promise<number | null>((resolve) => child.on('exit', (code) => resolve(code)))
+  await line(child, /^agent ready/m)
+  return {child, port, exited, pid: child.pid!, log: () => outputs.get(child)!.text}
+}
+
 /** Waits until the child has printed a match. */
 export function line(child: ChildProcess, pattern: RegExp): Promise<void> {
   const output = outputs.get(child)!

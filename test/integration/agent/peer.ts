@@ -1,7 +1,30 @@
 import {connect, type Socket} from 'node:net'
 import {clientConnection, type ClientConnection} from '../../../src/protocol/connection.ts'
 import {socketChannel} from '../../../src/protocol/socket-channel.ts'
-import type {ClientMessage, DaemonMessage} from '../../../src/protocol/index.ts'
+import type {
+  ClientMessage,
+  ConnectReply,
+  DaemonConnect,
+  DaemonMessage,
+  FileRequest,
+  FsMetadataV2,
+  Metadata,
+  OutgoingKind,
+  SocketAddress,
+} from '../../../src/protocol/index.ts'
+
+/** What a successful reply to a file request may hold; each request has its own part of it. */
+export interface FileReply {
+  fd: number
+  bytes: Uint8Array
+  readAmount: number
+  writtenAmount: number
+  resultOffset: number
+  metadata: Metadata & FsMetadataV2
+  dirEntries: {name: string; fileType: number; inode: number | bigint; position: number}[]
+  entries: {name: string; inode: number | bigint; position: number}[]
+  resultSize: number
+}
 
 /** A client of the agent that records what arrives and waits for it. */
 export class Peer {
@@ -9,6 +32,7 @@ export class Peer {
   readonly socket: Socket
   readonly received: DaemonMessage[] = []
   #waiting: (() => void)[] = []
+  #uid = 1_000_000n
 
   private constructor(socket: Socket) {
     this.socket = socket
@@ -63,6 +87,62 @@ export class Peer {
     return this.take(
       (message) => (message.type === type ? (message as Extract<DaemonMessage, {type: K}>) : undefined),
       type,
+    )
+  }
+
+  /** Sends a file request and takes its reply's content. @throws Error with the reply's error as JSON */
+  async file(request: FileRequest): Promise<FileReply> {
+    this.send({type: 'FileRequest', value: request})
+    return this.fileReply()
+  }
+
+  /** The next reply to a file request. */
+  async fileReply(): Promise<FileReply> {
+    const {value} = (await this.next('File')).value
+    if (value.type === 'Err') throw new Error(JSON.stringify(value.value))
+    return value.value as never
+  }
+
+  /** Asks for an outgoing connection and waits for the answer. */
+  async outgoing(kind: OutgoingKind, remoteAddress: SocketAddress): Promise<ConnectReply> {
+    const uid = ++this.#uid
+    this.send({type: kind, value: {type: 'ConnectV2', value: {uid, remoteAddress}}})
+    return this.take(
+      (message) =>
+        message.type === kind && message.value.type === 'ConnectV2' && message.value.value.uid === uid
+          ? message.value.value.connect
+          : undefined,
+      'ConnectV2',
+    )
+  }
+
+  /** The same for one that must succeed. */
+  async connected(kind: OutgoingKind, remoteAddress: SocketAddress): Promise<DaemonConnect> {
+    const result = await this.outgoing(kind, remoteAddress)
+    if (result.type === 'Err') throw new Error(JSON.stringify(result))
+    return result.value
+  }
+
+  write(kind: OutgoingKind, connectionId: number | bigint, bytes: string | Uint8Array): void {
+    const data = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+    this.send({type: kind, value: {type: 'Write', value: {connectionId, bytes: data}}})
+  }
+
+  /** The next bytes of an outgoing connection. */
+  read(kind: OutgoingKind, id: number | bigint): Promise<Buffer> {
+    return this.take((message) => {
+      if (message.type !== kind || message.value.type !== 'Read' || message.value.value.type !== 'Ok') return undefined
+      const {connectionId, bytes} = message.value.value.value
+      return connectionId === id ? Buffer.from(bytes) : undefined
+    }, `Read of ${id}`)
+  }
+
+  /** Waits until the agent has closed an outgoing connection. */
+  closed(kind: OutgoingKind, id: number | bigint): Promise<true> {
+    return this.take(
+      (message) =>
+        message.type === kind && message.value.type === 'Close' && message.value.value === id ? true : undefined,
+      `Close of ${id}`,
     )
   }
 

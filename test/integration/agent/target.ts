@@ -57,6 +57,8 @@ dns.on('message', (query, peer) => {
 })
 const echo = createSocket('udp4')
 echo.on('message', (bytes, peer) => echo.send(bytes, peer.port, peer.address))
+const echo6 = createSocket('udp6')
+echo6.on('message', (bytes, peer) => echo6.send(bytes, peer.port, peer.address))
 
 await Promise.all([
   listen(8080, '0.0.0.0', application),
@@ -70,5 +72,6 @@ await Promise.all([
   listen('\0mirrord-test-abstract', undefined, (socket) => socket.pipe(socket)),
   new Promise<void>((resolve) => dns.bind(53, '127.0.0.1', resolve)),
   new Promise<void>((resolve) => echo.bind(9000, address, resolve)),
+  new Promise<void>((resolve) => echo6.bind(9006, '::', resolve)),
 ])
 process.stdout.write('listening\n')
