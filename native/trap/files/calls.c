@@ -25,6 +25,8 @@ static const struct file_row read_rows[] = {
     {SYS_statfs, NO_AT, 0, 0, NO_PATH, 0, run_statfs, NULL},
     {SYS_fstatfs, 0, NO_PATH, 0, NO_PATH, 0, run_statfs, local_fstatfs},
     {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, NULL},
+    {SYS_execve, NO_AT, 0, 0, NO_PATH, 0, run_exec, NULL},
+    {SYS_execveat, 0, 1, 0, NO_PATH, 0, run_exec, NULL},
     {SYS_getcwd, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_getcwd},
     {.number = -1},
 };
@@ -39,7 +41,8 @@ static void add(struct filter *f, const struct file_row *row) {
     for (; row->number >= 0; row++) {
         if (row->number >= NUMBERS || rows[row->number] || !wanted(row)) continue;
         rows[row->number] = row;
-        filter_trap(f, (uint32_t)row->number);
+        if (row->number == SYS_execve || row->number == SYS_execveat) filter_trap_exec(f); /* except the first of all */
+        else filter_trap(f, (uint32_t)row->number);
     }
 }
 void files_filter(struct filter *f) {
