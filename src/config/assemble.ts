@@ -120,7 +120,9 @@ function fromFlags(meta: FieldMeta, flags: FlagValues): {text: string; origin: O
 
 function fromVariable(meta: FieldMeta, env: Environment): {text: string; origin: Origin} | undefined {
   const text = meta.env === undefined ? undefined : env[meta.env]
-  return text === undefined ? undefined : {text, origin: `env ${meta.env}`}
+  if (text !== undefined) return {text, origin: `env ${meta.env}`}
+  const older = meta.olderEnv?.(env)
+  return older && {text: older.text, origin: `env ${older.env}`}
 }
 
 /** Reads a text by the type of a key: exactly `true`/`false`, whole decimal numbers, lists separated by `;`. */

@@ -6,6 +6,8 @@ export interface FieldMeta {
   doc: string
   /** Environment variable that sets this key. */
   env?: string
+  /** What older variables say where `env` is not set: a text as that of `env`, and the variable that it comes from. */
+  olderEnv?: (env: Environment) => {text: string; env: string} | undefined
   /** Flags that set this key: `true` stands for the flag's own value, a text for what a boolean flag means. */
   flags?: Readonly<Record<string, string | true>>
   /** Reads the text of a flag or variable; without it the text is read by the key's type. Throws a plain Error. */

@@ -69,6 +69,7 @@ function applyIncomingDefault(raw: Record<string, unknown>, origins: Map<string,
 }
 
 const incomingMode = 'feature.network.incoming.mode'
+const fsMode = 'feature.fs.mode'
 
 /** Without a target there is nothing to take traffic from: the default becomes off, and an explicit mode is reported. */
 function settleTarget(config: Config, origins: ReadonlyMap<string, Origin>): string[] {
@@ -77,6 +78,14 @@ function settleTarget(config: Config, origins: ReadonlyMap<string, Origin>): str
     return []
   }
   const warnings: string[] = []
+  // The file system of an agent without a target is nobody's: only what is asked for by name comes from it (config.md 5.2).
+  const {fs} = config.feature
+  if (config.target.path === undefined && fs.mode !== 'local' && fs.mode !== 'localwithoverrides') {
+    if (origins.has(fsMode)) {
+      warnings.push(`There is no target, so ${fsMode} (${origins.get(fsMode)}) counts as "localwithoverrides".`)
+    }
+    fs.mode = 'localwithoverrides'
+  }
   if (config.agent.namespace !== undefined) {
     warnings.push('agent.namespace has no effect without a target: the agent is created in target.namespace.')
   }

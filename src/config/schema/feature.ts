@@ -1,6 +1,6 @@
 import {z} from 'zod'
-import {field, inert, isRecord, later, section} from '../meta.ts'
-import {list, patterns, port, textMap} from '../scalars.ts'
+import {field, inert, isRecord, later, section, type Environment} from '../meta.ts'
+import {entriesOf, list, patterns, port, regexes, regexMap, textMap} from '../scalars.ts'
 
 const env = section(
   {
@@ -34,23 +34,39 @@ const env = section(
 )
 
 const fsModes = ['read', 'write', 'local', 'localwithoverrides'] as const
-const files = 'remote files come in a later version; leave feature.fs out or set it to "local"'
+const files = 'remote files of mounted volumes come with the semantics features'
 const fs = section(
   {
     mode: field(z.enum(fsModes).default('local'), {
-      doc: 'Which side file operations go to. Local in this version.',
+      doc:
+        'Which side files are on that no pattern decides: "read" reads from the target and writes here, "write" does both ' +
+        'there, "localwithoverrides" neither; with "local" no file is remote, whatever the patterns say.',
       env: 'MIRRORD_FILE_MODE',
+      olderEnv: olderMode,
       // The flag spells the last mode with dashes, the variable and the file do not (config.md 1.2).
       flags: {'fs-mode': true},
       fromText: (value) => value.replaceAll('-', ''),
-      later: (value) => (value === 'local' ? undefined : files),
     }),
-    read_write: later(files, {env: 'MIRRORD_FILE_READ_WRITE_PATTERN', neutral: [[]]}),
-    read_only: later(files, {env: 'MIRRORD_FILE_READ_ONLY_PATTERN', neutral: [[]]}),
-    local: later(files, {env: 'MIRRORD_FILE_LOCAL_PATTERN', neutral: [[]]}),
-    not_found: later(files, {neutral: [[]]}),
-    mapping: later(files, {neutral: [{}]}),
-    readonly_file_buffer: later(files),
+    read_write: field(regexes().optional(), {
+      doc: 'Patterns of paths that are read and written in the target.',
+      env: 'MIRRORD_FILE_READ_WRITE_PATTERN',
+      fromText: entriesOf,
+    }),
+    read_only: field(regexes().optional(), {
+      doc: 'Patterns of paths that are read from the target and written here.',
+      env: 'MIRRORD_FILE_READ_ONLY_PATTERN',
+      fromText: entriesOf,
+    }),
+    local: field(regexes().optional(), {
+      doc: 'Patterns of paths that are local.',
+      env: 'MIRRORD_FILE_LOCAL_PATTERN',
+      fromText: entriesOf,
+    }),
+    not_found: field(regexes().optional(), {doc: 'Patterns of paths that are found on neither side.'}),
+    mapping: field(regexMap().optional(), {
+      doc: 'Patterns of paths and what replaces their first match, with $1 or ${name} for its groups, before a path is judged.',
+    }),
+    readonly_file_buffer: inert('a remote file is fetched as a whole'),
   },
   {
     doc: 'Files.',
@@ -59,6 +75,16 @@ const fs = section(
       value === true ? {mode: 'read'} : value === false ? {mode: 'local'} : typeof value === 'string' ? {mode: value} : undefined,
   },
 )
+
+/** Two older variables, true or false each (config.md 3.6). */
+function olderMode(env: Environment): {text: string; env: string} | undefined {
+  const known = ['MIRRORD_FILE_OPS', 'MIRRORD_FILE_RO_OPS'].filter((name) => env[name] !== undefined)
+  const wrong = known.find((name) => env[name] !== 'true' && env[name] !== 'false')
+  if (wrong !== undefined) return {text: env[wrong]!, env: wrong}
+  const name = known.find((name) => env[name] === 'true') ?? known[0]
+  if (name === undefined) return undefined
+  return {text: env[name] === 'false' ? 'local' : name === 'MIRRORD_FILE_OPS' ? 'write' : 'read', env: name}
+}
 
 const ports = 'mapping and excluding ports come with the incoming features'
 const http = 'HTTP filters come with the incoming features'
@@ -123,7 +149,11 @@ const outgoing = section(
     }),
     ignore_localhost: later(filters, {neutral: [false]}),
     filter: later(filters),
-    unix_streams: later(filters, {env: 'MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS', neutral: [[]]}),
+    unix_streams: field(regexes().optional(), {
+      doc: 'Patterns of unix socket paths (stream and seqpacket) that are connected in the target; an abstract name begins with @.',
+      env: 'MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS',
+      fromText: entriesOf,
+    }),
   },
   {
     doc: 'Connections that the program opens.',
@@ -184,7 +214,7 @@ export const featureSection = section(
     env,
     fs,
     network,
-    hostname: later("the target's host name comes with the semantics features", {neutral: [false]}),
+    hostname: field(z.boolean().default(true), {doc: "The program sees the target's host name."}),
     copy_target: copyTarget,
     split_queues: later(operatorOnly, {neutral: [{}, []]}),
     db_branches: later(operatorOnly, {neutral: [[]]}),

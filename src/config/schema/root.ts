@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {field, inert, isRecord, later, section} from '../meta.ts'
-import {kubernetesName, text, u32, u64} from '../scalars.ts'
+import {entriesOf, kubernetesName, list, text, u32, u64} from '../scalars.ts'
 import {readTarget} from '../target.ts'
 import {agentSection} from './agent.ts'
 import {featureSection} from './feature.ts'
@@ -68,7 +68,6 @@ const ci = section(
   {doc: 'mirrord ci.'},
 )
 
-const processes = 'choosing processes comes with the semantics features'
 const operatorOnly = 'it needs the operator, whose sessions come in a later version'
 const otherSystem = 'it concerns macOS only'
 
@@ -104,9 +103,21 @@ export const rootSection = section(
       doc: 'true: the operator is required; false: it is never used; by default it is used where it is found.',
       env: 'MIRRORD_OPERATOR_ENABLE',
     }),
-    skip_processes: later(processes, {env: 'MIRRORD_SKIP_PROCESSES', flags: {'skip-processes': true}, neutral: [[]]}),
-    skip_build_tools: later(processes, {env: 'MIRRORD_SKIP_BUILD_TOOLS'}),
-    skip_extra_build_tools: later(processes, {env: 'MIRRORD_SKIP_EXTRA_BUILD_TOOLS', neutral: [[]]}),
+    skip_processes: field(list().optional(), {
+      doc: 'Names of programs that run as without mirrord; what they start is judged anew.',
+      env: 'MIRRORD_SKIP_PROCESSES',
+      flags: {'skip-processes': true},
+      fromText: entriesOf,
+    }),
+    skip_build_tools: field(z.boolean().default(true), {
+      doc: 'Compilers and build tools (go, cargo, gcc, git and others) are such programs.',
+      env: 'MIRRORD_SKIP_BUILD_TOOLS',
+    }),
+    skip_extra_build_tools: field(list().optional(), {
+      doc: 'More names of build tools; without effect when skip_build_tools is false.',
+      env: 'MIRRORD_SKIP_EXTRA_BUILD_TOOLS',
+      fromText: entriesOf,
+    }),
     multi_cluster: later(operatorOnly, {env: 'MIRRORD_MULTI_CLUSTER', neutral: [false]}),
     profile: later(operatorOnly),
     key: later('session keys come with the configuration features', {env: 'MIRRORD_KEY', flags: {key: true}}),

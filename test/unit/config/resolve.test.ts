@@ -253,14 +253,10 @@ describe('refusals', () => {
       '{"feature": {"network": {"incoming": {"http_filter": {"path_filter": "x"}}}}}',
       'feature.network.incoming.http_filter.path_filter',
     ],
-    ['{"feature": {"fs": "read"}}', 'feature.fs.mode'],
-    ['{"feature": {"fs": true}}', 'feature.fs.mode'],
-    ['{"feature": {"fs": {"read_only": ["x"]}}}', 'feature.fs.read_only'],
     ['{"feature": {"env": {"env_file": "x"}}}', 'feature.env.env_file'],
     ['{"feature": {"copy_target": true}}', 'feature.copy_target.enabled'],
     ['{"feature": {"copy_target": {}}}', 'feature.copy_target.enabled'],
     ['{"agent": {"ephemeral": true}}', 'agent.ephemeral'],
-    ['{"skip_processes": "x"}', 'skip_processes'],
     ['{"target": "rollout/x"}', 'target.path'],
     ['{"target": {"stateful_set": "x"}}', 'target.path'],
   ])('says of %s that it comes later', async (text, key) => {
@@ -271,7 +267,6 @@ describe('refusals', () => {
   })
 
   it.each([
-    [{'fs-mode': 'local-with-overrides'}, 'feature.fs.mode'],
     [{'ephemeral-container': true}, 'agent.ephemeral'],
     [{key: 'k'}, 'key'],
   ])('says of the flag %j that it comes later', async (flags, key) => {

@@ -1,0 +1,67 @@
+/** What the default rules are built from: values of the session, absolute paths. */
+export interface PathContext {
+  /** HOME; absent when it is not set. */
+  home?: string
+  /** Working directory of the program. The trap adds that of each process. */
+  cwd: string
+  /** Directory of temporary files (TMPDIR, else /tmp). */
+  temporary: string
+  /** The program's executable. The trap adds that of each process. */
+  executable: string
+  /** RUNNER_TOOL_CACHE, where CI runners keep the languages that a job installs. */
+  toolCache?: string
+}
+
+/** A text as a pattern that matches just that text. */
+export const escapePattern = (text: string) => text.replace(/[\\.+*?()|[\]{}^$#&~-]/g, '\\$&')
+
+/** What is not found wherever it is: credentials of this machine that would be used for the cluster's (config.md 5.2). */
+export function notFoundPaths({home}: PathContext): string[] {
+  if (home === undefined || home === '') return []
+  return ['gcloud', 'kube', 'azure'].map((name) => {
+    const directory = name === 'gcloud' ? '/.config/gcloud' : `/.${name}`
+    return `^${escapePattern(home)}${escapePattern(directory)}`
+  })
+}
+
+/** What is read from the target although it lies in a local directory (config.md 5.2): names and certificates. */
+export const remotePaths = ['^/etc/resolv.conf$', '^/etc/hosts$', '^/etc/hostname$', '^/etc/ssl/certs(/|$)']
+
+const endings = ['so', 'sh', 'rb', 'd', 'pyc', 'py', 'jar', 'class', 'js', 'pth', 'plist'].map((name) => `.\\.${name}$`)
+const directories = [
+  ...['proc', 'sys', 'lib', 'etc', 'usr', 'home', 'bin', 'sbin', 'dev', 'opt', 'tmp', 'var/tmp'],
+  ...['var/db/timezone/zoneinfo', 'snap', 'run', 'selinux', 'nix', 'home/iojs', 'home/runner'],
+].map((name) => `^/${name}(/|$)`)
+const names = [
+  'venv\\.cfg$',
+  '.+\\.asdf/.+',
+  'clr-.*-pipe-',
+  '\\.pdb$',
+  '\\.dll$',
+  '.*(^|/)jvm\\.cfg$',
+  '/package\\.json$',
+  '/\\.yarnrc$',
+  '/\\.yarnrc.yml$',
+  '/\\.yarnrc.json$',
+  '/node_modules',
+  '.*/\\.tool-versions$',
+  '^/Program Files',
+  '^/$',
+]
+
+/**
+ * What is local by default (config.md 5.2): the program, its language's files and the machine's own directories. The tool
+ * cache is our addition: without it a runner that keeps Node or Python in /__t would look for their files in the target.
+ */
+export function localPaths({home, cwd, temporary, executable, toolCache}: PathContext): string[] {
+  return [
+    ...endings,
+    ...directories,
+    ...names,
+    `^${escapePattern(temporary)}`,
+    ...(cwd === '/' ? [] : [`^${escapePattern(cwd)}(/|$)`]),
+    `${escapePattern(executable)}$`,
+    ...(home === undefined || home === '' ? [] : [`^${escapePattern(home)}/\\.`]),
+    ...(toolCache === undefined || toolCache === '' || toolCache === '/' ? [] : [`^${escapePattern(toolCache)}(/|$)`]),
+  ]
+}
