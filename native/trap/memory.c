@@ -33,6 +33,7 @@ ssize_t mem_write(pid_t tid, uint64_t at, const void *from, size_t n) {
 ssize_t mem_string(pid_t tid, uint64_t at, char *to, size_t cap) {
     for (size_t got = 0; got < cap;) {
         size_t n = 4096 - ((at + got) & 4095);
+        if (got == 0 && n > 256) n = 256; /* most end here */
         if (n > cap - got) n = cap - got;
         ssize_t k = mem_read(tid, at + got, to + got, n);
         if (k < 0) return k;

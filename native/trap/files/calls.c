@@ -24,9 +24,10 @@ static const struct file_row read_rows[] = {
     {SYS_llistxattr, NO_AT, 0, 0, NO_PATH, 0, run_xattr, NULL},
     {SYS_statfs, NO_AT, 0, 0, NO_PATH, 0, run_statfs, NULL},
     {SYS_fstatfs, 0, NO_PATH, 0, NO_PATH, 0, run_statfs, local_fstatfs},
-    {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, NULL},
     {SYS_execve, NO_AT, 0, 0, NO_PATH, 0, run_exec, NULL},
     {SYS_execveat, 0, 1, 0, NO_PATH, 0, run_exec, NULL},
+    {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, local_fchdir},
+    {SYS_fchdir, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_fchdir},
     {SYS_getcwd, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_getcwd},
     {.number = -1},
 };

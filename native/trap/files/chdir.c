@@ -2,6 +2,7 @@
 #include "trap.h"
 
 static void enter(struct file_call *fc, int fd) {
+    base_changed();
     int r = fd < 0 ? fd : restart_as_fchdir(&fc->n, fd);
     if (fd >= 0) close(fd);
     if (r) file_result(fc, r);

@@ -47,9 +47,14 @@ const char *place_real(pid_t tid, const struct place *p, char buffer[PATH_MAX + 
 const char *path_magic(pid_t tid, const char *path, pid_t *owner, char name[24]); /* of /proc/self/fd/5/x: "fd/5", and "/x"; NULL: another */
 bool path_normalise(char *path);                    /* absolute, in place; true: it had ".." */
 const char *path_below_files(const char *path);     /* the remote path of a copy's path; NULL when it is none */
-/* A link in /proc of the caller ("cwd", "exe", "fd/5"); the length, 0 for none, or -errno. */
-ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]);
 extern bool files_given; /* some process has got a descriptor of a copy: from now on relative paths may be remote */
+
+/* ---- links in /proc (base.c) ---- */
+/* "cwd", "exe", "fd/5" of a thread; the length, 0 for none, or -errno. */
+ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]);
+ssize_t base_of(pid_t tid, int at, char to[PATH_MAX]); /* what a relative path starts from */
+void base_changed(void);                               /* some working directory is about to change */
+bool local_fchdir(const notif *n, const struct place *p);
 
 /* ---- one system call about paths (calls.c) ---- */
 struct file_call;

@@ -50,20 +50,6 @@ const char *path_below_files(const char *path) {
     return path[files_length] ? path + files_length : "/";
 }
 
-ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]) {
-    char link[64];
-    snprintf(link, sizeof link, "/proc/%d/%s", tid, name);
-    ssize_t k = readlink(link, to, PATH_MAX - 1);
-    if (k < 0) return -errno;
-    to[k] = 0;
-    return k;
-}
-static ssize_t base_of(pid_t tid, int at, char to[PATH_MAX]) {
-    char name[24];
-    if (at == AT_FDCWD) return path_link(tid, "cwd", to);
-    snprintf(name, sizeof name, "fd/%d", at);
-    return path_link(tid, name, to);
-}
 /* chroot'ed, or in another mount namespace: its paths are not ours to judge. */
 static bool foreign(pid_t tid) {
     static ino_t ours;
