@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -63,6 +65,11 @@ static void list(int fd) {
     qsort(names, n, sizeof *names, compare);
     for (size_t i = 0; i < n; i++) printf("%s%s", i ? " " : "", names[i]);
     printf("\n");
+}
+static volatile sig_atomic_t alarms;
+static void on_alarm(int number) {
+    (void)number;
+    alarms++;
 }
 static long millis(void) {
     struct timespec t;
@@ -218,7 +225,17 @@ static void on(const char *word, const char *path) {
         waitpid(child, &status, 0);
         printf("child %d\n", WEXITSTATUS(status));
     } else if (!strncmp(word, "threads=", 8)) threads(atoi(word + 8), path);
-    else if (!strcmp(word, "killed")) { /* a child that waits for an answer is killed */
+    else if (!strcmp(word, "alarm")) { /* signals arrive while the answer is on its way */
+        struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+        struct itimerval every = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+        sigaction(SIGALRM, &action, NULL);
+        setitimer(ITIMER_REAL, &every, NULL);
+        fd = openat(at, path, O_RDONLY);
+        setitimer(ITIMER_REAL, &never, NULL);
+        if (fd < 0) printf("%s\n", error());
+        else print_content(fd), close(fd);
+        printf("%s\n", alarms ? "signals" : "none");
+    } else if (!strcmp(word, "killed")) { /* a child that waits for an answer is killed */
         int pipes[2];
         if (pipe(pipes)) abort();
         pid_t child = fork();

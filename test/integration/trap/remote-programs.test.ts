@@ -1,0 +1,186 @@
+import {mkdtempSync, readFileSync, realpathSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {buildTrap, cleanUp, compileGo, python, run, which} from './harness.ts'
+import {Target} from './remote.ts'
+
+let directory: string
+let goProgram: string | undefined
+beforeAll(() => {
+  buildTrap()
+  goProgram = compileGo('files')
+  directory = mkdtempSync(join(realpathSync(tmpdir()), 'mirrord-local-'))
+})
+afterAll(() => rmSync(directory, {recursive: true}))
+afterEach(cleanUp)
+
+/** As in the mode `read`, with a few of the local paths that are so by default. */
+function target() {
+  const local = ['^/proc(/|$)', '^/sys(/|$)', '^/usr(/|$)', '^/etc(/|$)', '^/dev(/|$)', '^/tmp(/|$)', '^/$', '.+\\.py$']
+  local.push('^/lib(64)?(/|$)', '^/bin(/|$)', '^/sbin(/|$)', '^/root(/|$)', '^/opt(/|$)', `^${process.cwd()}(/|$)`)
+  const remote = new Target({notFound: ['^/root/\\.kube'], local, modeReadOnly: ['.']})
+  remote.file('/app/test.txt', 'remote\n')
+  remote.file('/app/sub/deep.txt', 'deep\n', 0o600)
+  remote.file('/data/abcdefghijk', 'abcdefghijklmnop')
+  remote.link('/app/link', 'test.txt')
+  remote.link('/app/up', '/data')
+  return remote
+}
+async function output(remote: Target, program: string, args: readonly string[], more: object = {}) {
+  const started = await run({program, arguments: args, files: remote.options, file: remote.handler, ...more})
+  const text = await started.finish()
+  expect(started.warnings).toEqual([])
+  return text
+}
+
+describe('remote files', () => {
+  it('[FS-01] in a shell and the usual tools', async () => {
+    using remote = target()
+    const script = `
+cat /app/test.txt
+ls /app
+ls -l /app/test.txt | cut -c1-10
+cd /app/sub && pwd && cat deep.txt ../test.txt
+[ -f /app/test.txt ] && [ -d /app ] && [ -L /app/link ] && [ ! -e /app/missing ] && echo tests
+readlink -f /app/up/abcdefghijk
+find /app -type f | sort
+grep -r deep /app
+cp /app/test.txt ${directory}/copied && cat ${directory}/copied
+head -c 3 < /app/test.txt; echo
+tar cf - /app 2> /dev/null | tar tf - | sort | tr '\\n' ' '; echo
+stat -c '%a %u %F' /app/sub/deep.txt
+echo x > /app/test.txt
+`
+    expect((await output(remote, '/bin/sh', ['-c', script])).split('\n')).toEqual([
+      'remote',
+      'link',
+      'sub',
+      'test.txt',
+      'up',
+      '-rw-r--r--',
+      '/app/sub',
+      'deep',
+      'remote',
+      'tests',
+      '/data/abcdefghijk',
+      '/app/sub/deep.txt',
+      '/app/test.txt',
+      '/app/sub/deep.txt:deep',
+      'remote',
+      'rem',
+      'app/ app/link app/sub/ app/sub/deep.txt app/test.txt app/up ',
+      '600 1234 regular file',
+      expect.stringMatching(/cannot create \/app\/test.txt|No such file/),
+      '',
+    ])
+  })
+
+  it.skipIf(!which('bash'))('[FS-01] in a script that runs another that runs cat', async () => {
+    using remote = target()
+    expect(await output(remote, which('bash') ?? '', ['-c', 'bash -c "cat /app/test.txt"'])).toBe('remote\n')
+  })
+
+  it('[FS-02] [FS-06] in Node and in what it starts', async () => {
+    using remote = target()
+    const script = `
+const fs = require('fs'), {execSync} = require('child_process')
+async function main() {
+  const file = await fs.promises.open('/app/test.txt')
+  const {buffer, bytesRead} = await file.read(Buffer.alloc(10), 0, 10, 0)
+  await file.close()
+  console.log(buffer.toString('utf8', 0, bytesRead).trim(), fs.readFileSync('/app/link', 'utf8').trim())
+  console.log(execSync('cat /app/test.txt').toString().trim())
+  console.log(fs.readdirSync('/app', {withFileTypes: true}).map((e) => e.name + (e.isDirectory() ? '/' : '')).join(' '))
+  console.log(fs.realpathSync('/app/up/abcdefghijk'), fs.realpathSync.native('/app/link'))
+  console.log(fs.statSync('/app/sub/deep.txt').uid, fs.existsSync('/app/missing'), fs.lstatSync('/app/up').isSymbolicLink())
+  await fs.promises.copyFile('/app/test.txt', '${directory}/node-copy')
+  console.log(fs.readFileSync('${directory}/node-copy', 'utf8').trim())
+  let text = ''
+  for await (const part of fs.createReadStream('/data/abcdefghijk', {start: 2, end: 5})) text += part
+  console.log(text)
+  process.chdir('/app/sub')
+  console.log(process.cwd(), fs.readFileSync('deep.txt', 'utf8').trim(), fs.readdirSync('/app/sub', {recursive: true})[0])
+}
+main()
+`
+    expect((await output(remote, process.execPath, ['-e', script])).split('\n')).toEqual([
+      'remote remote',
+      'remote',
+      'link sub/ test.txt up',
+      '/data/abcdefghijk /app/test.txt',
+      '1234 false true',
+      'remote',
+      'cdef',
+      '/app/sub deep deep.txt',
+      '',
+    ])
+  })
+
+  it.skipIf(!python)('[FS-25] [FS-29] in Python', async () => {
+    using remote = target()
+    remote.file('/srv/x.py', 'remote\n')
+    const script = `
+import os, glob, mmap, pathlib, shutil
+print(open('/app/test.txt').read().strip(), sorted(os.listdir('/app')))
+print([(top, sorted(names)) for top, _, names in os.walk('/app')][0][1], sorted(glob.glob('/app/**/*.txt', recursive=True)))
+d = os.open('/app', os.O_RDONLY | os.O_DIRECTORY)
+print(os.read(os.open('sub/deep.txt', os.O_RDONLY, dir_fd=d), 10), os.stat('test.txt', dir_fd=d).st_uid, sorted(os.listdir(d)) == sorted(os.listdir('/app')))
+print([sorted(names) for _, _, names, _ in os.fwalk('/app/sub')])
+print(mmap.mmap(os.open('/data/abcdefghijk', os.O_RDONLY), 0, prot=mmap.PROT_READ)[3:6], pathlib.Path('/app/up/abcdefghijk').resolve())
+print(shutil.copy('/app/test.txt', '${directory}/python-copy') and open('${directory}/python-copy').read().strip())
+print(os.statvfs('/app').f_blocks, os.path.samefile('/app/link', '/app/test.txt'), os.path.getsize('/data/abcdefghijk'))
+for path in ['/app/test.txt', '/root/.kube/config', '/srv/x.py']:
+    try: open(path, 'w' if path == '/app/test.txt' else 'r'); print('open')
+    except OSError as e: print(type(e).__name__)
+with os.scandir('/app') as entries: print(sorted((e.name, e.is_dir(follow_symlinks=False), e.stat().st_uid) for e in entries)[0])
+os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.abspath('sub'))
+`
+    expect((await output(remote, python ?? '', ['-c', script])).split('\n')).toEqual([
+      "remote ['link', 'sub', 'test.txt', 'up']",
+      "['link', 'test.txt'] ['/app/sub/deep.txt', '/app/test.txt']",
+      "b'deep\\n' 1234 True",
+      "[['deep.txt']]",
+      "b'def' /data/abcdefghijk",
+      'remote',
+      '1000 True 16',
+      'FileNotFoundError',
+      'FileNotFoundError',
+      'FileNotFoundError',
+      "('link', False, 1234)",
+      '/app remote /app/sub',
+      '',
+    ])
+  })
+
+  it('[FS-04] [FS-07] [FS-08] in Go', async ({skip}) => {
+    if (!goProgram) skip('Go is missing')
+    using remote = target()
+    expect((await output(remote, goProgram ?? '', ['/app'])).split('\n')).toEqual([
+      'link false, sub true, test.txt false, up false, ',
+      'remote',
+      '-rw------- 5 1234',
+      '58465342 1000',
+      '58465342 1000',
+      'false',
+      '/data/abcdefghijk',
+      '6',
+      'true',
+      'true',
+      '/app',
+      'test.txt',
+      '',
+    ])
+    expect(remote.asked).not.toContain('statfs /')
+  })
+
+  it('are fetched whole before they are read: 64 MiB', async () => {
+    using remote = target()
+    const content = Buffer.alloc(64 << 20, 'mirrord ')
+    remote.file('/data/large', content.toString('latin1'))
+    const script = 'wc -c < /data/large; cksum < /data/large; tail -c 8 /data/large'
+    const [count, , last] = (await output(remote, '/bin/sh', ['-c', script])).split('\n')
+    expect([Number(count), last]).toEqual([content.length, 'mirrord '])
+    expect(readFileSync(join(remote.options.directory, 'data/large')).equals(content)).toBe(true)
+  })
+})
