@@ -43,7 +43,7 @@ static void add(struct filter *f, const struct file_row *row) {
         if (row->number >= NUMBERS || rows[row->number] || !wanted(row)) continue;
         rows[row->number] = row;
         if (row->number == SYS_execve || row->number == SYS_execveat) filter_trap_exec(f); /* except the first of all */
-        else filter_trap(f, (uint32_t)row->number);
+        else if (!(row->when & BY_WINDOW)) filter_trap(f, (uint32_t)row->number);
     }
 }
 void files_filter(struct filter *f) {

@@ -78,6 +78,7 @@ struct file_row {
 #define NO_PATH -1
 #define WHEN_OVERLAYS 1 /* needed for overlays too */
 #define WHEN_WRITABLE 2 /* only where some path is read-write */
+#define BY_WINDOW 8     /* trapped for the descriptors of the windows only (filter.c) */
 #define WRITES 4        /* changes what the paths name: place_for_write is applied to them */
 struct file_call {
     notif n;                    /* arguments: n.data.args */
@@ -147,9 +148,10 @@ bool local_fstatfs(const notif *n, const struct place *p);
 void run_chdir(struct file_call *fc);     /* chdir.c */
 void run_exec(struct file_call *fc);      /* exec.c */
 
-/* ---- the write side (write.c) ---- */
+/* ---- the write side (write.c, objects.c) ---- */
 /* The copy `object` of the remote `path` is now open for writing at a descriptor of the process. */
 void object_opened(pid_t tid, int number, uint64_t object, const char *path);
 void object_lost(uint64_t object, const char *path); /* opened by the session, but its caller is gone */
+const char *object_at(pid_t tid, int number, uint64_t *object); /* its remote path, when that descriptor is such a copy; NULL: it is not */
 int attributes(void);                     /* attributes.c: `mirrord-trap --attributes`; the exit code */
 #endif

@@ -16,6 +16,7 @@ struct goal {
     uint64_t args[6];
     unsigned descriptor, in_data;      /* bits of the arguments that are the injected descriptor; that are offsets in the data */
     uint8_t *data; size_t size;        /* heap; put into memory of its own for the call. The first SCRATCH_HEAD bytes are not yours */
+    int64_t result;                    /* not 0: the call's, whatever the goal gives */
     size_t pointers, npointers;        /* where in it pointers begin that are offsets too */
 };
 #define SCRATCH_HEAD 16

@@ -203,7 +203,7 @@ static void returned(struct restart *r, int64_t result) {
         }
         break;
     case STEP_GOAL:
-        r->result = result;
+        r->result = r->goal.result ? r->goal.result : result;
         clean_up(r);
         break;
     case STEP_UNMAP:

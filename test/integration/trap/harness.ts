@@ -84,6 +84,21 @@ export function compileGo(name: string): string | undefined {
   return target
 }
 
+/** Builds a Rust file of test/apps/trap; undefined where rustc is missing. */
+export function compileRust(name: string): string | undefined {
+  const rustc = which('rustc')
+  if (!rustc) return undefined
+  const source = join(root, 'test/apps/trap', `${name}.rs`)
+  const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16)
+  const target = join(tmpdir(), `mirrord-test-apps-${process.getuid?.() ?? 0}`, hash, name)
+  if (existsSync(target)) return target
+  mkdirSync(dirname(target), {recursive: true})
+  const own = `${target}.${process.pid}`
+  execFileSync(rustc, ['-O', '-o', own, source], {stdio: 'inherit'})
+  renameSync(own, target)
+  return target
+}
+
 /** First match on PATH, symbolic links and shims resolved by the program itself; undefined when there is none. */
 export function which(name: string): string | undefined {
   for (const directory of (process.env.PATH ?? '').split(':'))
@@ -127,6 +142,7 @@ export interface RunOptions extends Partial<Omit<TrapOptions, 'stdio'>> {
   connect?: TrapHandlers['connect']
   listen?: TrapHandlers['listen']
   file?: TrapHandlers['file']
+  fileClosed?: TrapHandlers['fileClosed']
 }
 
 const defaultEnv = {PATH: process.env.PATH ?? '', HOME: '/tmp', PYTHONUNBUFFERED: '1'}
@@ -183,7 +199,7 @@ export async function run(options: RunOptions): Promise<Run> {
   const listeners: Listener[] = []
   const closed: number[] = []
   const warnings: string[] = []
-  const {program, arguments: args = [], connect, listen, file, ...rest} = options
+  const {program, arguments: args = [], connect, listen, file, fileClosed, ...rest} = options
   try {
     const trap = await startTrap(
       {
@@ -217,6 +233,10 @@ export async function run(options: RunOptions): Promise<Run> {
           const answer = file ? file(request) : {errno: 5}
           changed()
           return answer
+        },
+        fileClosed(object) {
+          fileClosed?.(object)
+          changed()
         },
         listenerClosed(id) {
           closed.push(id)

@@ -124,7 +124,7 @@ export class Target implements Disposable {
     return answer
   }
 
-  private metadata(path: string, stats: Stats): FileAnswer {
+  protected metadata(path: string, stats: Stats): FileAnswer {
     const source = this.options.directory + (path === '/' ? '' : path)
     mkdirSync(dirname(source), {recursive: true})
     let text: string | undefined
@@ -144,7 +144,7 @@ export class Target implements Disposable {
   }
 
   /** The path without links, which are the target's to follow. */
-  private resolve(path: string, follow: boolean, depth = 0): string {
+  protected resolve(path: string, follow: boolean, depth = 0): string {
     if (depth > 40) throw Object.assign(new Error('loop'), {errno: errno.ELOOP})
     let real = '/'
     const parts = path.split('/').filter(Boolean)
