@@ -10,40 +10,12 @@ const WINDOW = 4
 const PIECE = 64 * 1024
 const zeros = Buffer.alloc(CHUNK)
 
-/** Limits the bytes on their way for all files together, so that memory stays flat and others get their turn. */
-export class ByteBudget {
-  #free: number
-  readonly #waiting: {bytes: number; start: () => void}[] = []
-
-  constructor(bytes: number) {
-    this.#free = bytes
-  }
-
-  /** Runs `work` when its bytes fit; in the order of the calls. `bytes` must not be more than the whole budget. */
-  async use<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    if (this.#waiting.length > 0 || this.#free < bytes)
-      await new Promise<void>((start) => this.#waiting.push({bytes, start}))
-    else this.#free -= bytes
-    try {
-      return await work()
-    } finally {
-      this.#free += bytes
-      for (let first = this.#waiting[0]; first && first.bytes <= this.#free; first = this.#waiting[0]) {
-        this.#waiting.shift()
-        this.#free -= first.bytes
-        first.start()
-      }
-    }
-  }
-}
-
 /**
  * Copies the content of a remote file into an empty sparse local file of its size; what is zero stays a hole. Returns the
  * number of bytes that there really were. @throws FileFailure of the agent, errors of the local disk, `signal`'s reason
  */
 export async function fetchContent(options: {
   requests: Requests
-  budget: ByteBudget
   /** The agent's descriptor, open for reading. */
   fd: Int64
   path: string
@@ -52,7 +24,7 @@ export async function fetchContent(options: {
   file: FileHandle
   signal: AbortSignal
 }): Promise<number> {
-  const {requests, budget, fd, path, size, file, signal} = options
+  const {requests, fd, path, size, file, signal} = options
   const what = `read ${path}`
   const store = async (bytes: Uint8Array, position: number) => {
     if (position + bytes.length <= size && zeros.subarray(0, bytes.length).equals(bytes)) return
@@ -65,7 +37,7 @@ export async function fetchContent(options: {
     for (let position = 0; ;) {
       signal.throwIfAborted()
       const at = position
-      const length = await budget.use(PIECE, async () => {
+      const length = await requests.budget.use(PIECE, async () => {
         const {bytes} = await requests.send({type: 'Read', value: {remoteFd: fd, bufferSize: PIECE}}, what)
         await store(bytes, at)
         return bytes.length
@@ -93,7 +65,7 @@ export async function fetchContent(options: {
       const start = next
       next += CHUNK
       try {
-        await budget.use(Math.min(CHUNK, size - start), () => {
+        await requests.budget.use(Math.min(CHUNK, size - start), () => {
           signal.throwIfAborted()
           return chunk(start, start + CHUNK)
         })

@@ -9,6 +9,7 @@ import {Changes} from './changes.ts'
 import {Mirror} from './mirror.ts'
 import {Readers} from './readers.ts'
 import {Requests, type FileAgent} from './requests.ts'
+import {Watching} from './watching.ts'
 import {Writers, type Unsaved} from './writers.ts'
 
 const {O_DIRECTORY, O_NOFOLLOW} = constants
@@ -32,6 +33,8 @@ export interface FileProxyOptions {
   filesChanged: () => void
   /** How long in ms the agent may be silent while a request waits. Default 30,000. */
   stallMs?: number
+  /** Time in ms between two looks at watched paths. Default 2000. */
+  watchMs?: number
 }
 
 /** The session's half of remote files: answers the trap's questions from the agent, with copies on the local disk. */
@@ -43,6 +46,7 @@ export class FileProxy {
   readonly #readers: Readers
   readonly #writers: Writers
   readonly #changes: Changes
+  readonly #watching: Watching
   readonly #working = new Set<FileRequest>()
 
   /** @throws errors of the local disk */
@@ -63,6 +67,7 @@ export class FileProxy {
     this.#readers = new Readers({...parts, classify, directory})
     this.#writers = new Writers({...parts, readers: this.#readers, warn})
     this.#changes = new Changes({...parts, writers: this.#writers, filesChanged})
+    this.#watching = new Watching({...parts, readers: this.#readers, filesChanged, intervalMs: options.watchMs})
   }
 
   /** What `FileOptions.directory` of the trap must be. */
@@ -99,6 +104,7 @@ export class FileProxy {
 
   /** Ends everything. The copies on disk are the owner's to remove. */
   close(): Promise<void> {
+    this.#watching.close()
     return this.#writers.close()
   }
 
@@ -116,7 +122,7 @@ export class FileProxy {
       case 'close':
         return this.#writers.save(request.object).then(() => ({}))
       case 'watch':
-        throw failure('EOPNOTSUPP', 'watch')
+        return this.#watch(request)
       default:
         return this.#changes.make(request)
     }
@@ -160,6 +166,11 @@ export class FileProxy {
     }
     const metadata = await this.#readers.open(path, request.gone)
     return {...described(metadata), validMs: this.#metadata.validMs(path, true), source: this.#mirror.local(path)}
+  }
+
+  async #watch({path, gone}: FileRequest): Promise<FileAnswer> {
+    const metadata = await this.#watching.add(path, gone)
+    return {...described(metadata), source: this.#mirror.local(path)}
   }
 
   async #requireDirectory(path: string): Promise<void> {

@@ -12,6 +12,8 @@ export type PathClass = keyof typeof pathClasses
 export interface Entry {
   name: string
   type: 'directory' | 'link' | 'file'
+  /** It is of this machine, not of the target. */
+  local?: boolean
 }
 
 /** Entries in one answer, as upstream's client asks for. */
@@ -61,23 +63,34 @@ export async function readDirectory(requests: Requests, fd: Int64, path: string)
 }
 
 /**
- * Makes the mirror's directory show what the program may open there: the target's entries that are judged remote, and this
- * machine's that are judged local. Copies that are there stay. @throws errors of the local disk
+ * What the program may open in a directory: the target's entries that are judged remote, and this machine's that are judged
+ * local.
  */
-export function showEntries(
-  mirror: Mirror,
+export function visibleEntries(
   directory: string,
   remote: readonly Entry[],
   classify: (path: string) => PathClass,
-): void {
+): Entry[] {
   const shown = new Map<string, Entry>()
   for (const entry of remote) {
     const verdict = classify(childOf(directory, entry.name))
     if (verdict !== 'local' && verdict !== 'notFound') shown.set(entry.name, entry)
   }
   for (const entry of localEntries(directory))
-    if (!shown.has(entry.name) && classify(childOf(directory, entry.name)) === 'local') shown.set(entry.name, entry)
-  const missing = new Map(shown)
+    if (!shown.has(entry.name) && classify(childOf(directory, entry.name)) === 'local')
+      shown.set(entry.name, {...entry, local: true})
+  return [...shown.values()]
+}
+
+/** Makes the mirror's directory show these entries. Copies that are there stay. @throws errors of the local disk */
+export function showEntries(
+  mirror: Mirror,
+  directory: string,
+  entries: readonly Entry[],
+  classify: (path: string) => PathClass,
+): void {
+  const missing = new Map(entries.map((entry) => [entry.name, entry]))
+  const shown = new Map(missing)
   for (const there of mirror.names(directory)) {
     const path = childOf(directory, there.name)
     const entry = shown.get(there.name)

@@ -191,6 +191,14 @@ export class Mirror {
     }
   }
 
+  /** A link of the target leads elsewhere now: it is renamed over the old one, as the target did. */
+  swapLink(remote: string): void {
+    this.#replace(remote, (temporary) => {
+      fs.symlinkSync(NOWHERE, temporary)
+      return 0
+    })
+  }
+
   /** Names in the directory of the mirror, with their types. */
   names(remote: string): fs.Dirent[] {
     return fs.readdirSync(this.local(remote), {withFileTypes: true})

@@ -1,15 +1,15 @@
 import {open as openFile} from 'node:fs/promises'
-import {constants} from 'node:fs'
+import fs, {constants} from 'node:fs'
 import type {Int64, Metadata} from '../../protocol/index.ts'
 import {failure, FileFailure, toFailure} from './failure.ts'
-import {ByteBudget, fetchContent} from './fetch.ts'
-import {readDirectory, showEntries, type PathClass} from './listing.ts'
+import {fetchContent} from './fetch.ts'
+import {readDirectory, showEntries, visibleEntries, type Entry, type PathClass} from './listing.ts'
 import {isType, type MetadataCache} from './metadata.ts'
 import {seconds, type Copy, type Mirror} from './mirror.ts'
 import type {Requests, WarnOnce} from './requests.ts'
 
-/** Content on its way for all files together. */
-const BUDGET = 8 * 1024 * 1024
+/** Content that is changed in one go where it is watched. */
+const SMALL = 1024 * 1024
 
 /** What reading works with. */
 export interface ReadersOptions {
@@ -33,7 +33,7 @@ interface Opening {
 export class Readers {
   readonly #options: ReadersOptions
   readonly #opening = new Map<string, Opening>()
-  readonly #budget = new ByteBudget(BUDGET)
+  readonly #never = new AbortController().signal
 
   constructor(options: ReadersOptions) {
     this.#options = options
@@ -115,7 +115,7 @@ export class Readers {
         // Whatever an earlier try has left must not show where the file is zero.
         await file.truncate(0)
         await file.truncate(size)
-        const length = await fetchContent({requests, budget: this.#budget, fd, path, size, file, signal})
+        const length = await fetchContent({requests, fd, path, size, file, signal})
         if (length !== size) {
           await file.truncate(length)
           copy.metadata = {...copy.metadata, size: length}
@@ -127,8 +127,8 @@ export class Readers {
         await file.truncate(size).catch(() => undefined)
         throw error
       } finally {
-        await file.utimes(seconds(copy.metadata.accessTime), seconds(copy.metadata.modificationTime))
-        await file.close()
+        const {accessTime, modificationTime} = copy.metadata
+        await file.utimes(seconds(accessTime), seconds(modificationTime)).finally(() => file.close())
       }
     } catch (error) {
       if (!(error instanceof FileFailure) && !signal.aborted) {
@@ -143,11 +143,54 @@ export class Readers {
     }
   }
 
+  /** What the program may open in a directory, asked anew. @throws FileFailure */
+  async entries(path: string): Promise<Entry[]> {
+    const {requests, classify} = this.#options
+    const fd = await requests.open(path, {read: true})
+    try {
+      return visibleEntries(path, await readDirectory(requests, fd, path), classify)
+    } finally {
+      requests.close(fd)
+    }
+  }
+
+  /** Makes a directory of the mirror show these entries. @throws errors of the local disk */
+  show(path: string, entries: readonly Entry[]): void {
+    showEntries(this.#options.mirror, path, entries, this.#options.classify)
+  }
+
+  /**
+   * Gets the content of a file again into the same inode, for those who watch it. A small file is changed in one go.
+   * @throws FileFailure
+   */
+  async renew(copy: Copy, found: Metadata): Promise<void> {
+    const {requests, mirror} = this.#options
+    const {path} = copy
+    const size = Number(found.size)
+    const fd = await requests.open(path, {read: true})
+    try {
+      if (size > SMALL) {
+        copy.metadata = found
+        copy.complete = false
+        return await this.fill(copy, fd, this.#never)
+      }
+      const value = {remoteFd: fd, bufferSize: SMALL + 1, startFrom: 0}
+      const {bytes} = await requests.send({type: 'ReadLimited', value}, `read ${path}`)
+      if (mirror.copy(path) !== copy || mirror.isBusy(path)) return
+      mirror.rewrite(copy, {...found, size: bytes.length}, (to) => {
+        fs.ftruncateSync(to, 0)
+        for (let done = 0; done < bytes.length;) done += fs.writeSync(to, bytes, done, bytes.length - done, done)
+      })
+    } finally {
+      requests.close(fd)
+    }
+  }
+
   async #list(path: string, found: Metadata, fd: Int64): Promise<void> {
     const {requests, mirror, classify} = this.#options
-    const entries = await readDirectory(requests, fd, path)
+    const entries = visibleEntries(path, await readDirectory(requests, fd, path), classify)
     mirror.adopt(path, found)
-    showEntries(mirror, path, entries, classify)
+    this.show(path, entries)
     mirror.setTimes(path, found)
   }
 

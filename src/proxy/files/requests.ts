@@ -6,6 +6,7 @@ import {
   type Int64,
   type OpenOptions,
 } from '../../protocol/index.ts'
+import {ByteBudget} from './byte-budget.ts'
 import {failure, remoteFailure, toFailure} from './failure.ts'
 
 /** The part of the agent's session that files need. */
@@ -31,6 +32,8 @@ export class Requests {
   readonly #agent: FileAgent
   readonly #warnOnce: WarnOnce
   readonly #stallMs: number
+  /** Content on its way, both directions together: 8 MiB. */
+  readonly budget = new ByteBudget(8 * 1024 * 1024)
   #lastReply = 0
   /** Called after replies, at most once a second: the agent is at work. */
   onProgress: () => void = () => undefined

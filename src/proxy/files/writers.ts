@@ -47,6 +47,7 @@ export class Writers {
   /** What is done to a path comes one after the other. */
   readonly #turns = new Map<string, Promise<unknown>>()
   readonly #dirty = new Map<number, {since: number; last: number; mtime: bigint; size: bigint}>()
+  #looking = false
   readonly #timer: NodeJS.Timeout
 
   constructor(options: WritersOptions) {
@@ -265,8 +266,12 @@ export class Writers {
     const {requests, mirror} = this.#options
     const file = await openFile(mirror.local(copy.path), fs.constants.O_RDONLY | O_NOFOLLOW)
     const written = new Written(requests, copy, file)
-    await written.add(kind, fd)
-    await written.begin()
+    try {
+      await written.begin(kind, fd)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
     copy.writing = true
     this.#open.set(copy.inode, written)
     this.#released.delete(copy.inode)
@@ -307,6 +312,8 @@ export class Writers {
 
   /** Brings to the target what the program has written and not yet closed, so that little is lost when all are killed. */
   async #look(): Promise<void> {
+    if (this.#looking) return
+    this.#looking = true
     const now = performance.now()
     for (const [object, written] of this.#open) {
       try {
@@ -322,6 +329,7 @@ export class Writers {
         this.#dirty.delete(object)
         await this.#save(written)
       } catch (error) {
+        if (this.#open.get(object) !== written) continue // Closed meanwhile.
         const {path, reason} = this.#unsaved(object, error)
         this.#options.warnOnce(
           `behind ${path}`,
@@ -329,6 +337,7 @@ export class Writers {
         )
       }
     }
+    this.#looking = false
   }
 
   async #setMode(path: string, fd: Int64, mode: number): Promise<void> {

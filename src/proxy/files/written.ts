@@ -37,8 +37,9 @@ export class Written {
     this.#remoteSize = Number(copy.metadata.size)
   }
 
-  /** The content is the target's now: nothing has to be brought there. */
-  async begin(): Promise<void> {
+  /** Takes over the first descriptor of the agent. The content is the target's now: nothing has to be brought there. */
+  async begin(kind: 'write' | 'append', fd: Int64): Promise<void> {
+    this.#fds[kind] = fd
     const {mtimeNs, size} = await this.#file.stat({bigint: true})
     this.#clean = {mtime: mtimeNs, size}
     if (this.#appending) return
@@ -55,7 +56,7 @@ export class Written {
     return this.#fds.write ?? this.#fds.append
   }
 
-  /** Takes over a descriptor of the agent. @throws FileFailure; the descriptor stays the caller's then */
+  /** Takes over another descriptor of the agent. @throws FileFailure; the descriptor stays the caller's then */
   add(kind: 'write' | 'append', fd: Int64): Promise<void> {
     return this.exclusive(async () => {
       if (kind === 'write' && this.#appending) {
@@ -150,39 +151,42 @@ export class Written {
   }
 
   async #sendBlocks(size: number): Promise<boolean> {
-    const sending = new Set<Promise<void>>()
-    let failed: {error: unknown} | undefined
-    let sent = false
     const holes = this.#requests.supports('copyFile')
-    for (let at = 0; at < size && !failed; at += BLOCK) {
-      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
-      if (bytes.length === 0) break // Cut meanwhile: the next upload sees it.
+    let next = 0
+    let sent = false
+    let failed = false
+    const block = async (at: number) => {
       const index = at / BLOCK
+      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
+      if (bytes.length === 0) return // Cut meanwhile: the next upload sees it.
       const digest = digestOf(bytes)
-      if (this.#blocks[index] === digest) continue
+      if (this.#blocks[index] === digest) return
       sent = true
-      if (holes && at >= this.#remoteSize && zeros.subarray(0, bytes.length).equals(bytes)) {
-        this.#blocks[index] = digest
-        continue
-      }
       this.#blocks[index] = undefined
-      const step = this.#write(at, bytes).then(
-        () => {
-          this.#blocks[index] = digest
-        },
-        (error: unknown) => {
-          failed ??= {error}
-        },
-      )
-      const done = step.finally(() => sending.delete(done))
-      sending.add(done)
-      if (sending.size >= WINDOW) await Promise.race(sending)
+      const hole = holes && at >= known && zeros.subarray(0, bytes.length).equals(bytes)
+      if (!hole) await this.#write(at, bytes)
+      this.#blocks[index] = digest
     }
-    await Promise.all(sending)
-    if (failed) throw failed.error
+    // What is behind the end of the target's file needs not be sent where it is zero.
+    const known = this.#remoteSize
+    const lane = async () => {
+      while (next < size && !failed) {
+        const at = next
+        next += BLOCK
+        try {
+          await this.#requests.budget.use(BLOCK, () => block(at))
+        } catch (error) {
+          failed = true
+          throw error
+        }
+      }
+    }
+    const lanes = await Promise.allSettled(Array.from({length: WINDOW}, lane))
+    for (const result of lanes) if (result.status === 'rejected') throw result.reason
     // The end of the file is a hole.
-    if (this.#remoteSize < size && sent) await this.#resize(size)
-    return sent
+    if (this.#remoteSize >= size) return sent
+    await this.#resize(size)
+    return true
   }
 
   async #write(at: number, bytes: Buffer): Promise<void> {

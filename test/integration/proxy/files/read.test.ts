@@ -336,6 +336,32 @@ describe('trouble', () => {
     expect(await ask('lookup', '/other')).toEqual({errno: errno.EIO, validMs: 0})
   })
 
+  it('answers ENOSPC and names the directory when the disk is full, and recovers', async ({skip}) => {
+    const disk = fs.mkdtempSync(path.join(tmpdir(), 'mirrord-full-'))
+    const {execFileSync} = await import('node:child_process')
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', disk], {stdio: 'ignore'})
+    } catch {
+      fs.rmdirSync(disk)
+      room = await Room.open()
+      return skip('no right to mount a small file system')
+    }
+    try {
+      const {ask} = bound(await open({directory: path.join(disk, 'copies')}))
+      fs.writeFileSync(room.at('large'), Buffer.alloc(4 * 1024 * 1024, 7))
+      fs.writeFileSync(room.at('small'), 'fits')
+      expect(await ask('open', '/large')).toEqual({errno: errno.ENOSPC, validMs: 0})
+      expect(room.warnings).toHaveLength(1)
+      expect(room.warnings[0]).toContain(disk)
+      expect(text(await ask('open', '/small'))).toBe('fits')
+      execFileSync('mount', ['-o', 'remount,size=8m', disk])
+      expect(text(await ask('open', '/large'))).toHaveLength(4 * 1024 * 1024)
+    } finally {
+      execFileSync('umount', [disk])
+      fs.rmdirSync(disk)
+    }
+  })
+
   it('answers EIO and warns when the agent is silent', async () => {
     vi.useRealTimers()
     const {ask} = bound(await open({stallMs: 50}))

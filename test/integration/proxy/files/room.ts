@@ -21,10 +21,13 @@ export class Room {
   readonly sent: RemoteRequest[] = []
   changes = 0
   readonly #base: string
+  /** The agent's side is gone, with its descriptors. */
+  readonly #left: Promise<void>
   readonly #pair: Loopback
 
-  private constructor(base: string, pair: Loopback, session: ClientSession, options: RoomOptions) {
+  private constructor(base: string, pair: Loopback, session: ClientSession, left: Promise<void>, options: RoomOptions) {
     this.#base = base
+    this.#left = left
     this.#pair = pair
     this.session = session
     this.root = path.join(base, 'root')
@@ -48,6 +51,7 @@ export class Room {
       map: options.map ?? ((name) => name),
       warn: (text) => this.warnings.push(text),
       filesChanged: () => this.changes++,
+      watchMs: options.watchMs ?? 50,
       ...(options.stallMs === undefined ? {} : {stallMs: options.stallMs}),
     })
   }
@@ -58,22 +62,24 @@ export class Room {
     mkdirSync(path.join(base, 'root'))
     const pair = await loopback()
     const ends = channels(pair)
+    const files = new RootedFiles(path.join(base, 'root'))
+    const left = Promise.withResolvers<void>()
     new Client(
       agentConnection(ends.server),
       {
         environment: new Map(),
-        files: new RootedFiles(path.join(base, 'root')),
+        files,
         attributes: new Attributes(trapPath, () => undefined),
         redirecting: undefined,
         dns: {timeout: undefined, attempts: undefined},
       },
-      () => undefined,
+      () => left.resolve(files.close()),
     )
     const session = await ClientSession.open(ends.client, {
       logs: false,
       ...(options.version === undefined ? {} : {version: options.version}),
     })
-    return new Room(base, pair, session, options)
+    return new Room(base, pair, session, left.promise, options)
   }
 
   /** A path in the target's root, as this machine sees it. */
@@ -109,14 +115,16 @@ export class Room {
   }
 
   async close(): Promise<void> {
+    await this.proxy.close()
     this.session.destroy()
     await this.#pair[Symbol.asyncDispose]()
+    await this.#left
     rmSync(this.#base, {recursive: true, force: true})
   }
 }
 
 /** What a test may choose. */
-export type RoomOptions = Partial<Pick<FileProxyOptions, 'directory' | 'classify' | 'map' | 'stallMs'>> & {
+export type RoomOptions = Partial<Pick<FileProxyOptions, 'directory' | 'classify' | 'map' | 'stallMs' | 'watchMs'>> & {
   /** The protocol version that the session announces. */
   version?: string
 }
