@@ -534,6 +534,7 @@ function findProperty(text: string): CodePoints | undefined {
 
 /** RegExp takes names in their exact spelling only: the usual ones of a loose name. */
 function spellings(name: string): string[] {
+  if (!/^[A-Za-z0-9_\s-]+$/.test(name)) return []
   const capital = (word: string) => word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase()
   const words = name.trim().split(/[\s_-]+/)
   return [name, words.map(capital).join('_'), capital(words.join('')), name.toUpperCase()].filter((spelling) =>

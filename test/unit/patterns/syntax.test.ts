@@ -75,6 +75,7 @@ const refused: [string, string][] = [
   ['\\x{d800}', 'not a Unicode character'],
   ['\\xg0', 'hexadecimal digits'],
   ['\\p{Nonsense}', '"Nonsense" is not a Unicode class'],
+  ['\\pſ', '"ſ" is not a Unicode class'],
   ['(?z)a', '"z" is not a flag'],
   ['(?>a)', '">" is not a flag'],
   ['(?i-)a', 'not followed by a flag'],
