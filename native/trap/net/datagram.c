@@ -1,6 +1,5 @@
 /* datagram.c - a msghdr of the program: header, vector, data, name and control copied once; we act on the copy. */
 #include "trap.h"
-#include <sys/uio.h>
 
 /* The data of the message that is being handled, of which there is never more than one. */
 static uint8_t data[DATAGRAM_LIMIT + 1];
@@ -33,16 +32,16 @@ ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool sending) 
     return mem_read(tid, (uint64_t)m->user.msg_control, m->control, m->control_length);
 }
 ssize_t datagram_copy_in(pid_t tid, const struct datagram *m) {
-    struct iovec own = {m->data, m->length};
-    if (!m->length) return 0;
-    ssize_t k = process_vm_readv(tid, &own, 1, m->iov, m->count, 0);
-    return k < 0 ? -errno : (size_t)k == m->length ? 0 : -EFAULT;
+    ssize_t k = 0;
+    for (size_t i = 0, done = 0; i < m->count && k >= 0; done += m->iov[i++].iov_len)
+        k = mem_read(tid, (uint64_t)m->iov[i].iov_base, m->data + done, m->iov[i].iov_len);
+    return k < 0 ? k : 0;
 }
 ssize_t datagram_copy_out(pid_t tid, const struct datagram *m, size_t n) {
-    struct iovec own = {m->data, n < m->length ? n : m->length};
-    if (!own.iov_len) return 0;
-    ssize_t k = process_vm_writev(tid, &own, 1, m->iov, m->count, 0);
-    return k < 0 ? -errno : (size_t)k == own.iov_len ? 0 : -EFAULT;
+    ssize_t k = 0;
+    for (size_t i = 0, done = 0; i < m->count && done < n && k >= 0; done += m->iov[i++].iov_len)
+        k = mem_write(tid, (uint64_t)m->iov[i].iov_base, m->data + done, m->iov[i].iov_len < n - done ? m->iov[i].iov_len : n - done);
+    return k < 0 ? k : 0;
 }
 /* A message of one buffer, as sendto and recvfrom have it. -EMSGSIZE: more than a datagram holds. */
 ssize_t datagram_flat(struct datagram *m, uint64_t at, uint64_t length, bool sending) {

@@ -1,7 +1,8 @@
 import {createSocket, type Socket} from 'node:dgram'
 import {networkInterfaces} from 'node:os'
-import {afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {afterEach, beforeAll, expect, it} from 'vitest'
 import type {ConnectAnswer, ConnectRequest} from '../../../src/trap/types.ts'
+import {inEachCondition} from './conditions.ts'
 import {buildTrap, cleanUp, compile, compileGo, python, run} from './harness.ts'
 
 let datagrams: string
@@ -40,7 +41,9 @@ const asked = (connects: ConnectRequest[]) =>
   connects.map(({remote, unconnected}) => `${unconnected ? '' : 'connected '}${remote.address}:${remote.port}`)
 const script = (text: string) => ({program: python ?? '', arguments: ['-c', text]})
 
-describe('unconnected datagrams', () => {
+inEachCondition('unconnected datagrams', ({name}) => {
+  const restarts = name.includes('before 5.19') // there a signal ends the call whatever we know of it (README, Not covered)
+
   it('go to any remote address; every call shows the original source', async () => {
     const program = await run({
       program: compile('sockets'),
@@ -74,7 +77,7 @@ describe('unconnected datagrams', () => {
     ])
   })
 
-  it('wait with SO_RCVTIMEO, and for signals as signal(7) says', async () => {
+  it.skipIf(restarts)('wait with SO_RCVTIMEO, and for signals as signal(7) says', async () => {
     const program = await run({program: datagrams, arguments: ['timeouts', '10.1.2.3', '5000'], connect: echoes})
     expect((await program.finish()).trim().split('\n')).toEqual([
       'timeout EAGAIN',
@@ -85,7 +88,7 @@ describe('unconnected datagrams', () => {
     ])
   })
 
-  it('come by recvmmsg in the number, the time and the order that it asks for', async () => {
+  it.skipIf(restarts)('come by recvmmsg in the number, the time and the order that it asks for', async () => {
     const program = await run({program: datagrams, arguments: ['many', '10.1.2.3', '5000'], connect: echoes})
     const lines = (await program.finish()).trim().split('\n')
     expect(lines.filter((line) => !line.startsWith('sendto') && !line.startsWith('peek'))).toEqual([
@@ -225,22 +228,26 @@ print(len([s.recvfrom(99) for _ in range(21)]))
     expect(program.connects).toHaveLength(1)
   })
 
-  it('are given up when nobody says for 10 s where they go', async () => {
-    const program = await run({
-      ...script(`
+  it.runIf(name === 'natively')(
+    'are given up when nobody says for 10 s where they go',
+    async () => {
+      const program = await run({
+        ...script(`
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 try: s.sendto(b'ping', ('10.1.2.3', 5000))
 except OSError as e: print(e.strerror)
 `),
-      connect: () => new Promise(() => {}),
-    })
-    expect(await program.finish()).toBe('Network is unreachable\n')
-    expect(program.warnings).toHaveLength(1)
-  }, 20_000)
+        connect: () => new Promise(() => {}),
+      })
+      expect(await program.finish()).toBe('Network is unreachable\n')
+      expect(program.warnings).toHaveLength(1)
+    },
+    20_000,
+  )
 })
 
-describe('datagrams that stay', () => {
+inEachCondition('datagrams that stay', () => {
   it('reach a socket of the tree itself, bound or not', async () => {
     const program = await run({
       ...script(`
@@ -333,7 +340,7 @@ v.bind('\\0datagrams-%d' % port); u.sendto(b'unix', '\\0datagrams-%d' % port); p
   })
 })
 
-describe('datagram sockets', () => {
+inEachCondition('datagram sockets', () => {
   it('[OUT-06] change their peer, lose it, and go to a local one', async () => {
     const program = await run({
       program: datagrams,
