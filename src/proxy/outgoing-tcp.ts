@@ -4,7 +4,7 @@ import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
 import type {Endpoint} from './addresses.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
-import {TunnelStream} from './tunnel-stream.ts'
+import {TunnelStreams} from './tunnel-streams.ts'
 
 type Id = DaemonConnect['connectionId']
 
@@ -34,7 +34,7 @@ export interface OutgoingTcpPorts {
 export class OutgoingTcpProxy {
   readonly #ports: OutgoingTcpPorts
   readonly #relays = new Map<4 | 6, Promise<net.Server>>()
-  readonly #streams = new Map<Id, TunnelStream | EarlyData>()
+  readonly #streams: TunnelStreams
   /** Connections of the agent whose program's socket has not been accepted yet, by source address. */
   readonly #expected = new Map<string, (socket: net.Socket | undefined) => void>()
   /** Accepted sockets whose source has not been announced yet. */
@@ -43,6 +43,7 @@ export class OutgoingTcpProxy {
 
   constructor(ports: OutgoingTcpPorts) {
     this.#ports = ports
+    this.#streams = new TunnelStreams('TcpOutgoing', ports)
     this.#acceptMs = ports.acceptMs ?? 10_000
   }
 
@@ -65,17 +66,17 @@ export class OutgoingTcpProxy {
   async splice(socket: net.Socket, remote: Endpoint): Promise<void> {
     const result = await this.#connect(remote)
     if (result.type === 'Err') return void socket.resetAndDestroy()
-    this.#attach(result.value.connectionId, socket)
+    this.#streams.attach(result.value.connectionId, socket)
   }
 
   /** Bytes of a connection from the agent; empty bytes end this direction. */
   read(connectionId: Id, bytes: Uint8Array): void {
-    this.#streams.get(connectionId)?.receive(bytes)
+    this.#streams.read(connectionId, bytes)
   }
 
   /** The agent's side of a connection is over. */
   closed(connectionId: Id): void {
-    this.#streams.get(connectionId)?.close()
+    this.#streams.closed(connectionId)
   }
 
   /** Closes the relays and resets what is still connected. */
@@ -85,13 +86,13 @@ export class OutgoingTcpProxy {
         (server) => server.close(),
         () => {},
       )
-    for (const stream of this.#streams.values()) stream.reset()
+    this.#streams.reset()
     for (const {socket} of this.#accepted.values()) socket.destroy()
     for (const settle of [...this.#expected.values()]) settle(undefined)
   }
 
   #connect(remote: Endpoint): Promise<ConnectReply> {
-    return this.#ports.connect(remote, ({connectionId}) => this.#streams.set(connectionId, new EarlyData()))
+    return this.#ports.connect(remote, ({connectionId}) => this.#streams.expect(connectionId))
   }
 
   async #relay(family: 4 | 6): Promise<Endpoint> {
@@ -150,25 +151,8 @@ export class OutgoingTcpProxy {
 
   /** Splices the connection with the program's socket, or closes it when there is none. */
   #settle(connectionId: Id, socket: net.Socket | undefined): void {
-    if (socket) this.#attach(connectionId, socket)
-    else if (this.#streams.delete(connectionId)) this.#send({type: 'Close', value: {connectionId}})
-  }
-
-  #attach(connectionId: Id, socket: net.Socket): void {
-    const early = this.#streams.get(connectionId)
-    const stream = new TunnelStream(
-      socket,
-      {
-        data: (bytes) => this.#send({type: 'Write', value: {connectionId, bytes}}),
-        close: () => this.#send({type: 'Close', value: {connectionId}}),
-        ended: () => this.#streams.delete(connectionId),
-      },
-      this.#ports.flow,
-    )
-    this.#streams.set(connectionId, stream)
-    if (!(early instanceof EarlyData)) return
-    for (const bytes of early.chunks) stream.receive(bytes)
-    if (early.closed) stream.close()
+    if (socket) this.#streams.attach(connectionId, socket)
+    else this.#streams.abandon(connectionId)
   }
 
   /** The program could not be held longer: its socket is connected already, and is reset if the remote end refuses. */
@@ -181,28 +165,6 @@ export class OutgoingTcpProxy {
       },
       () => void socket.then((accepted) => accepted?.resetAndDestroy()),
     )
-  }
-
-  #send(value: Extract<ClientMessage, {type: 'TcpOutgoing'}>['value']): boolean {
-    return this.#ports.send({type: 'TcpOutgoing', value})
-  }
-}
-
-/** What the agent sends before the program's socket has arrived. */
-class EarlyData {
-  readonly chunks: Uint8Array[] = []
-  closed = false
-
-  receive(bytes: Uint8Array): void {
-    this.chunks.push(bytes)
-  }
-
-  close(): void {
-    this.closed = true
-  }
-
-  reset(): void {
-    this.closed = true
   }
 }
 

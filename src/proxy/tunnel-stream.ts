@@ -80,7 +80,9 @@ export class TunnelStream {
   /** Ends the local socket with a reset, so that the program does not take a broken stream for a complete one. */
   reset(): void {
     if (this.#socket.destroyed) return
-    this.#socket.resetAndDestroy()
+    // Unix sockets know no reset; Node throws when asked for one.
+    if (this.#socket.remotePort === undefined) this.#socket.destroy()
+    else this.#socket.resetAndDestroy()
   }
 
   #write(): void {
