@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import type {SocketAddress} from '../../../src/protocol/index.ts'
+import {which} from '../trap/harness.ts'
 import {buildAgent, isRoot, Lab, line, standaloneAgent, type Agent} from './lab.ts'
 import {Peer} from './peer.ts'
 
@@ -11,7 +12,7 @@ const abstract = (value: Uint8Array): SocketAddress => ({type: 'Unix', value: {t
 const ip = (address: string, port: number): SocketAddress => ({type: 'Ip', value: {ip: address, port}})
 const failure = (rawOsError: number) => ({type: 'Err', value: {type: 'RemoteIO', value: {rawOsError}}})
 
-describe.skipIf(!isRoot)('unix sockets and datagrams of the pod (needs root)', () => {
+describe.skipIf(!isRoot || !which('python3'))('unix sockets and datagrams of the pod (needs root and python3)', () => {
   let lab: Lab
   let agent: Agent
   let peer: Peer
