@@ -1,13 +1,14 @@
 /**
- * Cost of the trap: a connect, a stat and a getpeername, each trapped and untrapped, as the ratio of medians of one run.
+ * Cost of the trap: a connect, calls about files and a getpeername, each trapped and untrapped, as the ratio of medians of one run.
  * `node bench/trap.ts [rounds]`; needs gcc and make.
  */
 import {execFileSync} from 'node:child_process'
-import {closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {createServer, type AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {startTrap} from '../src/trap/trap.ts'
+import {compilePatterns} from '../src/patterns/index.ts'
+import {pathClasses, startTrap} from '../src/trap/trap.ts'
 
 const root = join(import.meta.dirname, '..')
 const rounds = process.argv[2] ?? '20000'
@@ -16,6 +17,18 @@ const program = join(directory, 'calls')
 execFileSync('make', ['-s', '-C', join(root, 'native/trap')])
 execFileSync('gcc', ['-O2', '-static', '-o', program, join(root, 'test/apps/trap/bench.c')])
 writeFileSync(join(directory, 'resolv.conf'), 'nameserver 10.96.0.10\n')
+
+const copies = join(directory, 'files')
+mkdirSync(join(copies, 'remote'), {recursive: true})
+const copy = join(copies, 'remote/file')
+writeFileSync(copy, 'remote')
+const rules = compilePatterns([
+  ...['^/etc(/|$)', '^/usr(/|$)', '^/tmp(/|$)', '.+\\.js$', '/node_modules'].map((pattern) => ({
+    pattern,
+    label: pathClasses.local,
+  })),
+  {pattern: '.', label: pathClasses.modeReadOnly},
+])
 
 const server = createServer((socket) => socket.on('error', () => {}).resume())
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4096, resolve))
@@ -54,11 +67,13 @@ async function measure(to: string, trapped: boolean): Promise<Figures> {
         outgoing: {tcp: true, udp: true},
         overlays: [{path: '/etc/resolv.conf', source: join(directory, 'resolv.conf')}],
         local: [{cidr: '127.0.0.1', port}],
+        files: {directory: copies, rules, writable: false},
       },
       {
         connect: async () => ({relay}),
         listen: async () => ({}),
         listenerClosed() {},
+        file: async () => ({source: copy, mode: 0o100644, validMs: 1000}),
         warning: (text) => console.error(text),
       },
     )
@@ -88,8 +103,12 @@ const row = (name: string, figures: Figures, key: string) => {
 console.log(`${'call, microseconds'.padEnd(34)} untrapped   trapped       p99 ratio`)
 row('connect, local table', local, 'connect')
 row('connect, asked of the session', relayed, 'connect')
+row('fstatfs, nothing to decide', local, 'fstatfs')
 row('stat, another path', local, 'stat')
 row('open, another path', local, 'open')
+row('stat, relative path', local, 'relative')
+row('stat, remote, answer kept', local, 'remote_stat')
+row('open, remote, answer kept', local, 'remote_open')
 row('open, overlay', local, 'overlay')
 row('getpeername', local, 'getpeername')
 row('getpeername, relayed', relayed, 'getpeername')

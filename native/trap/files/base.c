@@ -16,6 +16,10 @@ ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]) {
     ssize_t k = readlink(link, to, PATH_MAX - 1);
     if (k < 0) return -errno;
     to[k] = 0;
+    /* The session replaces a copy when the remote file has changed: who has the former one open still means that path. */
+    static const char gone[] = " (deleted)";
+    struct stat st;
+    if (k > (ssize_t)sizeof gone && !strcmp(to + k - (sizeof gone - 1), gone) && path_below_files(to) && lstat(to, &st)) to[k -= sizeof gone - 1] = 0;
     return k;
 }
 void base_changed(void) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,13 +43,18 @@ int main(int argc, char **argv) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))}, peer;
     inet_pton(AF_INET, argv[1], &to.sin_addr);
     struct stat st;
+    struct statfs fs;
     socklen_t length;
     struct linger reset = {1, 0};
     int s = -1, f = -1;
     MEASURE("connect", rounds / 10, s = socket(AF_INET, SOCK_STREAM, 0), if (connect(s, (void *)&to, sizeof to)) return 1,
             (setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), close(s)));
+    MEASURE("fstatfs", rounds, , fstatfs(-1, &fs), );
     MEASURE("stat", rounds, , stat("/etc/passwd", &st), );
     MEASURE("open", rounds, , f = open("/etc/passwd", O_RDONLY), close(f));
+    MEASURE("relative", rounds, , stat("etc/passwd", &st), );
+    MEASURE("remote_stat", rounds, , stat("/remote/file", &st), );
+    MEASURE("remote_open", rounds, , f = open("/remote/file", O_RDONLY), close(f));
     MEASURE("overlay", rounds, , f = open("/etc/resolv.conf", O_RDONLY), close(f));
     s = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(s, (void *)&to, sizeof to)) return 1;

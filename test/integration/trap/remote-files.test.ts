@@ -299,6 +299,21 @@ inEachCondition('reading remote files', () => {
     ])
   })
 
+  it('means the same directory after the session has replaced its copy', async () => {
+    using remote = target()
+    const copy = `${remote.options.directory}/app`
+    remote.before = async (request) => {
+      if (request.path === '/data/abcdefghijk') rmSync(copy, {recursive: true})
+    }
+    const got = await lines(remote, [
+      ['dir', '/app'],
+      ['cat', '/data/abcdefghijk'],
+      ['cat', 'test.txt'],
+      ['proc', 'sub/deep.txt'],
+    ])
+    expect(got).toEqual(['open', 'abcdefghijklmnop', 'remote', '/app/sub/deep.txt /app/sub/deep.txt /'])
+  })
+
   it('confines openat2 as far as it can be known', async () => {
     using remote = target()
     const [noSymlinks, beneath, inRoot, cached, bad] = [
