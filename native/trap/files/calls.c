@@ -24,6 +24,7 @@ static const struct file_row read_rows[] = {
     {SYS_llistxattr, NO_AT, 0, 0, NO_PATH, 0, run_xattr, NULL},
     {SYS_statfs, NO_AT, 0, 0, NO_PATH, 0, run_statfs, NULL},
     {SYS_fstatfs, 0, NO_PATH, 0, NO_PATH, 0, run_statfs, local_fstatfs},
+    {SYS_inotify_add_watch, NO_AT, 1, 0, NO_PATH, 0, run_watch, NULL},
     {SYS_execve, NO_AT, 0, 0, NO_PATH, 0, run_exec, NULL},
     {SYS_execveat, 0, 1, 0, NO_PATH, 0, run_exec, NULL},
     {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, local_fchdir},

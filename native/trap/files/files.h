@@ -147,6 +147,7 @@ void run_statfs(struct file_call *fc);    /* statfs.c */
 bool local_fstatfs(const notif *n, const struct place *p);
 void run_chdir(struct file_call *fc);     /* chdir.c */
 void run_exec(struct file_call *fc);      /* exec.c */
+void run_watch(struct file_call *fc);     /* watch.c */
 
 /* ---- the write side (write.c, objects.c) ---- */
 /* The copy `object` of the remote `path` is now open for writing at a descriptor of the process. */
