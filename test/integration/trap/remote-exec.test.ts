@@ -153,6 +153,36 @@ describe('executing remote files', () => {
     expect(program.warnings).toEqual([expect.stringMatching(/cannot execute remote files.*strace/)])
   })
 
+  it.skipIf(!python)('survives programs that are killed and stopped on the way', async () => {
+    using remote = target()
+    const code = `
+import os, random, signal, subprocess, threading, time
+def go(seed):
+    r = random.Random(seed)
+    for i in range(60):
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open('/dev/null', os.O_WRONLY), 1)
+            if r.randrange(2): os.chdir('/app')
+            try: os.execv(r.choice(['/app/echo', '/app/say', '/app/missing']), ['a', 'b'])
+            except OSError: os._exit(1)
+        time.sleep(r.random() * 0.002)
+        mode = r.randrange(3)
+        if mode == 0: os.kill(pid, signal.SIGKILL)
+        elif mode == 1:
+            for _ in range(3): os.kill(pid, signal.SIGSTOP); os.kill(pid, signal.SIGCONT)
+        else:
+            os.kill(pid, signal.SIGSTOP)
+            if not os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]): continue
+            os.kill(pid, signal.SIGCONT)
+        os.waitpid(pid, 0)
+threads = [threading.Thread(target=go, args=(seed,)) for seed in range(5)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(subprocess.run(['/app/say', 'x'], capture_output=True, text=True).stdout.strip())`
+    expect(await lines(remote, {program: python ?? '', arguments: ['-c', code]})).toEqual(['said /app/say x'])
+  })
+
   it.skipIf(!python)('[FS-02] starts them from Python', async () => {
     using remote = target()
     const code = `import subprocess
