@@ -1,0 +1,112 @@
+import {chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {afterAll, afterEach, beforeAll, expect, it, vi} from 'vitest'
+import type {ConnectAnswer, ConnectRequest} from '../../../src/trap/types.ts'
+import {inEachCondition} from './conditions.ts'
+import {buildTrap, cleanUp, compile, run, startRelay} from './harness.ts'
+import {Target} from './remote.ts'
+
+const long = Boolean(process.env.MIRRORD_LONG)
+let hostile: string, directory: string
+beforeAll(() => {
+  buildTrap()
+  hostile = compile('hostile')
+  directory = mkdtempSync(join(realpathSync(tmpdir()), 'mirrord-hostile-'))
+  chmodSync(directory, 0o755)
+})
+afterAll(() => rmSync(directory, {recursive: true}))
+afterEach(cleanUp)
+
+/** The supervisor, child of the reaper. Its descriptors: what it holds on behalf of the tree is among them. */
+function descriptorsOf(reaper: number): number {
+  const supervisor = readFileSync(`/proc/${reaper}/task/${reaper}/children`, 'utf8').trim()
+  return readdirSync(`/proc/${supervisor}/fd`).length
+}
+
+/**
+ * Runs a mode of test/apps/trap/hostile.c, then an ordinary program below the same supervisor: it must be served rightly,
+ * and nothing may be left of what was before.
+ */
+async function survive(
+  mode: string,
+  count: number,
+  during?: (program: Awaited<ReturnType<typeof run>>) => Promise<void>,
+) {
+  using relay = await startRelay()
+  using target = new Target({local: ['^/(proc|sys|usr|etc|dev|tmp)(/|$)', '^/$'], modeReadWrite: ['.']})
+  target.file('/app/test.txt', 'remote')
+  target.link('/app/link', 'test.txt')
+  const own = join(directory, mode)
+  mkdirSync(own, {recursive: true})
+  chmodSync(own, 0o777)
+  const calm = mkdtempSync(join(directory, 'calm-'))
+  chmodSync(calm, 0o777)
+  const argumentsOf = (what: string) => `${what} 10.1.2.3 80 ${what === 'fine' ? calm : own} 4711 ${count}`
+  const script = `read go; ${hostile} ${argumentsOf(mode)}; echo over $?; read go; ${hostile} ${argumentsOf('fine')}`
+  let asked = 0
+  const answer = (request: ConnectRequest): ConnectAnswer | Promise<ConnectAnswer> => {
+    const never = () =>
+      new Promise<ConnectAnswer>((resolve) => request.gone.addEventListener('abort', () => resolve({errno: 110})))
+    if (request.remote.port === 1) return never()
+    if (request.remote.address === '10.1.2.3' && quiet) return relay.answer
+    return [relay.answer, {errno: 111}, new Promise<ConnectAnswer>((resolve) => setTimeout(resolve, 3, {errno: 113}))][
+      asked++ % 3
+    ] as ConnectAnswer | Promise<ConnectAnswer>
+  }
+  let quiet = false
+  const program = await run({
+    program: '/bin/sh',
+    arguments: ['-c', script],
+    connect: async (request) => answer(request),
+    files: target.options,
+    file: target.handler,
+    hostname: 'pod',
+    skip: ['nobody'],
+    overlays: [{path: '/etc/resolv.conf', source: '/etc/hosts'}],
+  })
+  const before = descriptorsOf(program.trap.pid)
+  program.input('go\n')
+  await during?.(program)
+  const [, status] = await program.line(/^over (\d+)/)
+  expect(status, program.output()).toBe('0')
+  await vi.waitFor(() => expect(descriptorsOf(program.trap.pid)).toBeLessThanOrEqual(before), {
+    timeout: 20_000,
+    interval: 50,
+  })
+  quiet = true
+  program.input('go\n')
+  await program.line(/^fine connected hello 10\.1\.2\.3:80 remote/)
+  await program.finish()
+  expect(
+    program.connects
+      .slice(0, -1)
+      .filter(({protocol, gone, remote}) => protocol === 'tcp' && remote.port === 1 && !gone.aborted),
+  ).toEqual([])
+  return program
+}
+
+inEachCondition('a hostile program', () => {
+  it('with bad pointers in every argument of every call', {timeout: 120_000}, async () => {
+    expect((await survive('pointers', 1)).output()).toContain('pointers done')
+  })
+
+  it('with random calls and arguments, killed at random', {timeout: 300_000}, async () => {
+    expect((await survive('fuzz', long ? 20_000 : 1000)).output()).toContain('fuzz 8 ended')
+  })
+
+  it('with memory that changes and descriptors that close during calls', {timeout: 300_000}, async () => {
+    expect((await survive('racing', long ? 100_000 : 5000)).output()).toContain('racing done')
+  })
+
+  const threads = long ? 6000 : 500
+  it(`with ${threads} calls that nobody answers`, {timeout: 300_000}, async () => {
+    await survive('pending', threads, async (program) => {
+      const [, held] = await program.line(/^pending (\d+)/)
+      expect(Number(held)).toBe(threads)
+      await program.until(() => program.connects.length >= Math.floor(threads / 3) - 20)
+      program.input('x')
+      await program.line(/^pending gone/)
+    })
+  })
+})
