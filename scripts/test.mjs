@@ -42,6 +42,13 @@ await main(async () => {
         file: e2e,
       }),
     )
+    if (long)
+      await count(
+        vitest('trap tests with AddressSanitizer and UBSan', 'vitest.config.ts', {
+          env: {...env, MIRRORD_TRAP_VARIANT: 'sanitized'},
+          args: ['test/integration/trap'],
+        }),
+      )
     const results = [hermetic, e2e].filter((file) => existsSync(file))
     await count(check('behaviours', node22, [join(root, 'scripts/lib/behaviour-table.ts'), ...results]))
   } finally {
