@@ -28,7 +28,12 @@ void put_u8(uint8_t v) { append(&v, 1); }
 static void put_u16(uint16_t v) { append(&v, 2); } /* both supported machines are little-endian */
 void put_u32(uint32_t v) { append(&v, 4); }
 void put_u64(uint64_t v) { append(&v, 8); }
-void put_i64(int64_t v) { append(&v, 8); }
+/* Clamped to what a number of JavaScript holds exactly: lengths and times beyond are errors or clamped everywhere. */
+void put_i64(int64_t v) {
+    static const int64_t most = (1ll << 53) - 1;
+    v = v > most ? most : v < -most ? -most : v;
+    append(&v, 8);
+}
 void put_bytes(const void *data, size_t n) {
     put_u32((uint32_t)n);
     append(data, n);

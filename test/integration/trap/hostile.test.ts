@@ -77,7 +77,10 @@ async function survive(
   const before = heldBy(program.trap.pid)
   program.input('go\n')
   await during?.(program)
-  const [, status] = await program.line(/^over (\d+)/)
+  const [, status] = await program.line(/^over (\d+)/).catch(async (error: Error) => {
+    const {reason} = await program.trap.ended // the supervisor's end says more than the program's
+    throw new Error(`${error.message}\nThe trap: ${reason}; warnings: ${program.warnings.slice(-5).join('\n')}`)
+  })
   expect(status, program.output()).toBe('0')
   await vi.waitFor(() => expect(heldBy(program.trap.pid).filter((what) => !before.includes(what))).toEqual([]), {
     timeout: 20_000,
