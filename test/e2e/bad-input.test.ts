@@ -225,11 +225,11 @@ describe('ci start refuses', () => {
   test.each([
     ['a kernel without user notification', 'old', 'INTERCEPTION_UNAVAILABLE_KERNEL_TOO_OLD'],
     ['a container that denies seccomp(2)', 'seccomp', 'INTERCEPTION_UNAVAILABLE_SECCOMP_DENIED'],
-    ["Docker's default profile", 'getfd', 'INTERCEPTION_UNAVAILABLE_PIDFD_GETFD_DENIED'],
-  ])('%s', async (_, what, code) => {
+    ["Yama's restricted ptrace", 'memory', 'INTERCEPTION_UNAVAILABLE_MEMORY_DENIED', 'kernel.yama.ptrace_scope=1'],
+  ])('%s', async (_, what, code, ...says) => {
     const args = ['ci', 'start', '--target', 'deployment/echo', '--', 'true']
     const result = await job.run(args, {below: [compile('deny'), what]})
-    expectFailure(result, 'interceptionUnavailable', code, '--no-intercept')
+    expectFailure(result, 'interceptionUnavailable', code, '--no-intercept', ...says)
     await harness.nothingLeft(job)
   })
 

@@ -1,13 +1,16 @@
 import {execFileSync, spawnSync} from 'node:child_process'
-import {beforeAll, describe, expect, it} from 'vitest'
+import {afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {probeTrap} from '../../../src/trap/trap.ts'
-import {buildTrap, compile, trapPath} from './harness.ts'
+import {trapIn} from './conditions.ts'
+import {buildTrap, cleanUp, compile, run, trapPath} from './harness.ts'
 
 let deny: string
 beforeAll(() => {
   buildTrap()
   deny = compile('deny')
 })
+
+afterEach(cleanUp)
 
 describe('--probe', () => {
   it('finds everything here', async () => {
@@ -44,6 +47,30 @@ describe('--probe', () => {
     const {stdout, status} = spawnSync(deny, [what, trapPath, '--probe'], {encoding: 'utf8'})
     expect(JSON.parse(stdout)).toMatchObject({available: true, ...found})
     expect(status).toBe(0)
+  })
+
+  it.each([
+    ['memory', 'memory-denied'],
+    ['seccomp', 'seccomp-denied'],
+    ['old', 'kernel-too-old'],
+  ])('is what the start says too: %s, %s', async (denied, unavailable) => {
+    const trap = trapIn({nobody: false, denied})
+    try {
+      await expect(run({program: '/bin/true', trapPath: trap.path})).rejects.toMatchObject({
+        reason: 'unavailable',
+        unavailable,
+      })
+    } finally {
+      trap.remove()
+    }
+  })
+
+  it('is what the start says of the ways it took', async () => {
+    const trap = trapIn({nobody: false, denied: 'docker,killable,wake'})
+    const program = await run({program: '/bin/true', trapPath: trap.path})
+    expect(program.trap.features).toEqual({killable: false, syncWakeUp: false, pidfdGetfd: false})
+    await program.finish()
+    trap.remove()
   })
 
   it('rejects when the trap is not there', async () => {
