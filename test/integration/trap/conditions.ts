@@ -57,8 +57,8 @@ export function trapIn(condition: Pick<Condition, 'nobody' | 'denied'>): {path: 
  */
 export function inEachCondition(
   title: string,
+  {ownFiles = false}: {ownFiles?: boolean},
   tests: (condition: Condition) => void,
-  {ownFiles = false}: {ownFiles?: boolean} = {},
 ): void {
   for (const condition of conditions) {
     const long = ownFiles && condition.denied === 'docker' ? condition.nobody : condition.long

@@ -1,9 +1,10 @@
 import {execFileSync} from 'node:child_process'
-import {copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
+import {copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {createServer, type AddressInfo, type Server} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {afterAll, afterEach, beforeAll, expect, it} from 'vitest'
+import {inEachCondition} from './conditions.ts'
 import {buildTrap, cleanUp, compile, run, which, type RunOptions} from './harness.ts'
 
 let directory: string, processes: string, server: Server, port: string
@@ -36,7 +37,7 @@ async function judged(options: RunOptions): Promise<string[]> {
 const skipped = ['connect connected', 'window 0']
 const hooked = ['connect ECONNREFUSED', 'window 1']
 
-describe('skipped programs', () => {
+inEachCondition('skipped programs', {ownFiles: true}, () => {
   it('[PRC-01] are known by the name of the executable', async () => {
     const skip = ['processes']
     expect(await judged({program: named('other', 'link'), arguments: ['connect', '127.0.0.1', port], skip})).toEqual(
@@ -102,10 +103,10 @@ describe('skipped programs', () => {
 
   it('[PRC-04] include package managers by script and command, but not what they run', async () => {
     const connect = `require('node:net').connect(${port}, '127.0.0.1').on('connect', () => {console.log('skipped'); process.exit()}).on('error', () => console.log('hooked'))`
-    mkdirSync(join(directory, 'bin'))
-    const cli = join(directory, 'bin', 'npm-cli.js')
+    const bin = mkdtempSync(join(directory, 'bin-'))
+    const cli = join(bin, 'npm-cli.js')
     writeFileSync(cli, `#!/usr/bin/env node\nprocess.title = 'npm ' + process.argv[2]\n${connect}\n`, {mode: 0o755})
-    const npm = join(directory, 'bin', 'npm')
+    const npm = join(bin, 'npm')
     symlinkSync(cli, npm)
     const skip = ['npm install', 'npm ci', 'yarn ', 'yarn install']
     const env = {PATH: `${join(process.execPath, '..')}:${process.env.PATH}`}
@@ -115,7 +116,7 @@ describe('skipped programs', () => {
     expect(await through(npm, 'run', 'install')).toEqual(['hooked'])
     expect(await through(npm)).toEqual(['hooked'])
     expect(await judged({program: npm, arguments: ['install'], env, skip}), 'by its #! line').toEqual(['skipped'])
-    const yarn = join(directory, 'bin', 'yarn.cjs')
+    const yarn = join(bin, 'yarn.cjs')
     writeFileSync(yarn, connect)
     expect(await through(yarn)).toEqual(['skipped'])
     expect(await through(yarn, '--frozen-lockfile')).toEqual(['skipped'])
