@@ -55,11 +55,11 @@ static void report(const struct call *c, int error) {
     put_end();
 }
 static void finish(struct call *c, int error) {
-    if (!error || error == EINPROGRESS) made_connected(c->info.inode);
-    else made_failed(c->info.inode);
     if (c->id) report(c, error == EINPROGRESS ? 0 : error);
     bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
     if (taken || killable || (error && error != EINPROGRESS)) {
+        if (!error || error == EINPROGRESS) made_connected(c->info.inode);
+        else made_failed(c->info.inode);
         call_end(c);
         return;
     }
@@ -165,6 +165,12 @@ static void ask(struct call *c, bool ipv6) {
     put_addr(&c->remote);
     put_end();
 }
+static void give_result(struct call *earlier, const notif *n) {
+    if (earlier->error) answer_error(n, earlier->error);
+    else answer_value(n, 0);
+    made_connected(earlier->info.inode);
+    call_end(earlier);
+}
 /* 0: held or answered. -1: let the kernel do it. */
 static int decide(const notif *n, int fd, const struct addr *to, int family) {
     struct info i;
@@ -181,9 +187,7 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     }
     earlier = call_by_cookie(HELD_CONNECT, i.cookie);
     if (earlier && earlier->done) {
-        if (earlier->error) answer_error(n, earlier->error);
-        else answer_value(n, 0);
-        call_end(earlier);
+        give_result(earlier, n);
         close(fd);
         return 0;
     }
@@ -230,6 +234,12 @@ static void from_elsewhere(const notif *n, const struct addr *to) {
     struct sock *own = listener_for(to);
     struct addr peer;
     int domain;
+    struct sock *s = inode < 0 ? NULL : sock_find_inode((uint64_t)inode);
+    struct call *earlier = s ? call_by_cookie(HELD_CONNECT, s->cookie) : NULL;
+    if (earlier && earlier->done) {
+        give_result(earlier, n);
+        return;
+    }
     if (inode < 0 || (own && own->actual.port == to->port) || (to->port != 53 && !config.tcp && !config.udp) || inode_peer((uint64_t)inode, &domain, &peer)) {
         answer_continue(n);
         return;

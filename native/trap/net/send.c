@@ -132,6 +132,17 @@ static ssize_t fast_open(const notif *n, int fd, uint64_t at, socklen_t length) 
     if (length > sizeof ss || mem_read(n->pid, at, &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length)) return NATIVE;
     return stream_stays(fd, &to) ? NATIVE : -EOPNOTSUPP;
 }
+/* To somewhere else, by a socket of which we know nothing; a connected one takes no address. */
+static bool goes_away(const notif *n) {
+    struct sockaddr_storage ss;
+    struct addr to, peer;
+    int domain;
+    int64_t inode = socket_inode(n->pid, (int)n->data.args[0]);
+    socklen_t length = (socklen_t)n->data.args[5];
+    memset(&ss, 0, sizeof ss);
+    if (length > sizeof ss || mem_read(n->pid, n->data.args[4], &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length)) return false;
+    return inode >= 0 && !config_is_local(&to) && !addr_loopback(&to) && !addr_multicast(&to) && !inode_peer((uint64_t)inode, &domain, &peer);
+}
 void on_send(const notif *n) {
     const __u64 *a = n->data.args;
     struct sending s = {.n = n, .fd = -1, .flags = (int)a[n->data.nr == SYS_sendmsg ? 2 : 3]};
@@ -150,6 +161,11 @@ void on_send(const notif *n) {
     }
     s.fd = fd_duplicate(n->pid, (int)a[0]);
     if (s.fd < 0) mem_refused(n->pid, s.fd, "send");
+    if (s.fd == -NOT_MADE && n->data.nr == SYS_sendto && goes_away(n)) {
+        made_elsewhere(n->pid, "sends through", "What it sends is refused");
+        answer_error(n, ENETUNREACH);
+        return;
+    }
     if (s.fd >= 0 && sock_info(s.fd, &s.info) && notif_valid(n)) {
         if (info_is_tcp(&s.info)) k = s.flags & MSG_FASTOPEN ? fast_open(n, s.fd, name, length) : NATIVE;
         else if (info_is_udp(&s.info)) k = n->data.nr == SYS_sendto ? send_to(&s) : n->data.nr == SYS_sendmsg ? send_message(&s, a[1]) : send_many(&s);

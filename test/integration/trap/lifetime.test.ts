@@ -280,8 +280,8 @@ import os, socket, sys
 l = socket.socket(socket.AF_UNIX); l.bind(sys.argv[1]); os.chmod(sys.argv[1], 0o777); l.listen(); print('ready', flush=True)
 c, _ = l.accept()
 listening = socket.socket(); listening.bind(('127.0.0.1', 0)); listening.listen()
-idle = socket.socket()
-socket.send_fds(c, [b'x'], [idle.fileno(), listening.fileno()])
+idle = socket.socket(); datagrams = socket.socket(type=socket.SOCK_DGRAM)
+socket.send_fds(c, [b'x'], [s.fileno() for s in (idle, listening, datagrams)])
 c.recv(1)
 `,
         path,
@@ -292,9 +292,11 @@ c.recv(1)
           `
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-_, fds, _, _ = socket.recv_fds(s, 9, 2)
-a, l = [socket.socket(fileno=fd) for fd in fds]
+_, fds, _, _ = socket.recv_fds(s, 9, 3)
+a, l, d = [socket.socket(fileno=fd) for fd in fds]
 print(a.connect_ex(('10.1.2.3', 80)), a.connect_ex(('10.1.2.3', 80)))
+try: print('sent', d.sendto(b'x', ('10.1.2.3', 53)))
+except OSError as e: print('sent', e.errno)
 print('port', l.getsockname()[1])
 c, _ = l.accept(); print(c.getpeername(), c.getsockname()); l.close()
 `,
@@ -307,7 +309,9 @@ c, _ = l.accept(); print(c.getpeername(), c.getsockname()); l.close()
       const output = await program.finish()
       const {ENETUNREACH, EISCONN} = constants.errno
       const without = condition.denied.includes('docker')
-      expect(output).toMatch(without ? `${ENETUNREACH} ${ENETUNREACH}\n` : `0 ${EISCONN}\n`)
+      expect(output).toMatch(
+        without ? `${ENETUNREACH} ${ENETUNREACH}\nsent ${ENETUNREACH}\n` : `0 ${EISCONN}\nsent 1\n`,
+      )
       expect(output).toContain("('10.244.7.9', 51515) ('10.244.0.7', 8080)\n")
       expect(program.warnings.length).toBe(without ? 1 : 0)
       outside.kill()
