@@ -51,18 +51,27 @@ export function trapIn(condition: Pick<Condition, 'nobody' | 'denied'>): {path: 
   return {path, remove: () => rmSync(directory, {recursive: true})}
 }
 
-/**
- * The same tests in every condition; those that the machine lacks are skipped by name. With `ownFiles` the tests' files are for this
- * user alone, so that no condition becomes nobody: the short run denies pidfd_getfd to this user then.
- */
-export function inEachCondition(
-  title: string,
-  {ownFiles = false}: {ownFiles?: boolean},
-  tests: (condition: Condition) => void,
-): void {
-  for (const condition of conditions) {
-    const long = ownFiles && condition.denied === 'docker' ? condition.nobody : condition.long
-    if ((ownFiles && condition.nobody) || (long && !process.env.MIRRORD_LONG)) continue
+/** The same tests in every condition; those that the machine lacks are skipped by name. */
+export function inEachCondition(title: string, tests: (condition: Condition) => void): void {
+  describeIn(
+    conditions.filter(({long}) => !long || process.env.MIRRORD_LONG),
+    title,
+    tests,
+  )
+}
+
+/** For tests whose files are this user's alone: no condition becomes nobody, and the short run denies pidfd_getfd to this user. */
+export function inOwnConditions(title: string, tests: (condition: Condition) => void): void {
+  const short = ['', 'docker']
+  describeIn(
+    conditions.filter(({nobody, denied}) => !nobody && (short.includes(denied) || process.env.MIRRORD_LONG)),
+    title,
+    tests,
+  )
+}
+
+function describeIn(those: readonly Condition[], title: string, tests: (condition: Condition) => void): void {
+  for (const condition of those) {
     const why = missing(condition)
     const name = `${title}, ${condition.name}${why ? ` (${why})` : ''}`
     describe.skipIf(why !== undefined)(name, () => {

@@ -14,7 +14,7 @@ afterEach(cleanUp)
 
 const remote = ['10.1.2.3', '8080'] as const
 
-inEachCondition('connect', {}, (condition) => {
+inEachCondition('connect', (condition) => {
   it('connects a blocking socket to the relay and shows the cluster addresses', async () => {
     using relay = await startRelay()
     const sources: unknown[] = []

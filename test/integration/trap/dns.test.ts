@@ -32,7 +32,7 @@ afterAll(() => {
 afterEach(cleanUp)
 const overlays = [{path: '/etc/resolv.conf', source: join(directory, 'resolv.conf')}]
 
-inEachCondition('port 53', {}, () => {
+inEachCondition('port 53', () => {
   it('is asked for once, and every message call shows the original source', async () => {
     const program = await run({
       program: compile('sockets'),

@@ -2,7 +2,7 @@ import {mkdtempSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, expect, it} from 'vitest'
-import {inEachCondition} from './conditions.ts'
+import {inOwnConditions} from './conditions.ts'
 import {buildTrap, cleanUp, python, run, which} from './harness.ts'
 
 let directory: string
@@ -17,7 +17,7 @@ afterEach(cleanUp)
 
 const overlays = () => ['resolv.conf', 'hosts'].map((name) => ({path: `/etc/${name}`, source: join(directory, name)}))
 
-inEachCondition('overlays', {ownFiles: true}, () => {
+inOwnConditions('overlays', () => {
   it('are what cat and the shell read, absolute, relative and with detours', async () => {
     const program = await run({
       program: '/bin/sh',

@@ -39,7 +39,7 @@ function dialPlain(port: number, source?: Address): Promise<Socket> {
   return new Promise((resolve, reject) => socket.once('connect', () => resolve(socket)).once('error', reject))
 }
 
-inEachCondition('listen', {}, () => {
+inEachCondition('listen', () => {
   it('holds the call until the session has answered', async () => {
     let answer!: (result: {errno?: number}) => void
     const program = await run({
@@ -93,7 +93,7 @@ inEachCondition('listen', {}, () => {
   })
 })
 
-inEachCondition('bind', {}, () => {
+inEachCondition('bind', () => {
   it('moves to another port when the asked one is in use, and getsockname keeps it', async () => {
     const busy = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => busy.once('listening', resolve))
@@ -164,7 +164,7 @@ inEachCondition('bind', {}, () => {
   )
 })
 
-inEachCondition('accept', {}, () => {
+inEachCondition('accept', () => {
   it('shows the registered peer, blocking and non-blocking; local clients as they are', async () => {
     const program = await run({program: sockets, arguments: ['accept', '127.0.0.1', String(await freePort())]})
     await program.line(/^listen ok/)

@@ -59,7 +59,7 @@ async function canListen(port: number): Promise<boolean> {
 }
 const py = (code: string, ...args: string[]) => ({program: python ?? '', arguments: ['-c', code, ...args]})
 
-inEachCondition('sockets of the tree', {}, (condition) => {
+inEachCondition('sockets of the tree', (condition) => {
   it.skipIf(!python)('show their end to the peer while the program lives on, relayed and local ones', async () => {
     using server = await startPeer()
     const program = await run({

@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process'
 import {hostname} from 'node:os'
 import {afterEach, beforeAll, expect, it} from 'vitest'
-import {inEachCondition} from './conditions.ts'
+import {inOwnConditions} from './conditions.ts'
 import {buildTrap, cleanUp, compile, python, run, startRelay, type RunOptions} from './harness.ts'
 
 let processes: string
@@ -24,7 +24,7 @@ async function through(mode: string, options: Partial<RunOptions> = {}) {
   return {lines: output.trim().split('\n'), program}
 }
 
-inEachCondition('uname', {ownFiles: true}, (condition) => {
+inOwnConditions('uname', (condition) => {
   const name = 'ip-visit-counter-5b8d9c7f4-x2x9k'
 
   it('[DNS-12] shows the host name of the pod, in gethostname too', async () => {
@@ -84,7 +84,7 @@ inEachCondition('uname', {ownFiles: true}, (condition) => {
   })
 })
 
-inEachCondition('a program with filters of its own', {ownFiles: true}, () => {
+inOwnConditions('a program with filters of its own', () => {
   it('gets EBUSY for a listener, with a warning that names it; other filters work beside ours', async () => {
     const {lines, program} = await through('seccomp')
     expect(lines).toEqual(['listener EBUSY', 'filter ok', 'refused by its own filter: EACCES', 'listen ok', 'port 1'])
@@ -94,7 +94,7 @@ inEachCondition('a program with filters of its own', {ownFiles: true}, () => {
   })
 })
 
-inEachCondition('every way to start a process', {ownFiles: true}, (condition) => {
+inOwnConditions('every way to start a process', (condition) => {
   it('[PRC-06, PRC-07, PRC-17] fork, vfork, posix_spawn, clone3 and system: connected, and the parent waits as ever', async () => {
     const {lines, program} = await through('children')
     const clone3 = !condition.denied.includes('docker') // else ENOSYS

@@ -217,7 +217,7 @@ spawn('/app/missing').on('error', (e) => console.log(e.code))`
   })
 })
 
-inEachCondition('executing remote files', {ownFiles: true}, () => {
+inEachCondition('executing remote files', () => {
   it('[PRC-17] [PRC-18] from 50 threads at once by vfork, under a storm of signals', async () => {
     using remote = target()
     expect(await own(remote, 'many', '/app/echo')).toEqual(['50 threads, wrong 0, signals yes'])

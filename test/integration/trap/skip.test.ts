@@ -4,7 +4,7 @@ import {createServer, type AddressInfo, type Server} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, expect, it} from 'vitest'
-import {inEachCondition} from './conditions.ts'
+import {inOwnConditions} from './conditions.ts'
 import {buildTrap, cleanUp, compile, run, which, type RunOptions} from './harness.ts'
 
 let directory: string, processes: string, server: Server, port: string
@@ -37,7 +37,7 @@ async function judged(options: RunOptions): Promise<string[]> {
 const skipped = ['connect connected', 'window 0']
 const hooked = ['connect ECONNREFUSED', 'window 1']
 
-inEachCondition('skipped programs', {ownFiles: true}, () => {
+inOwnConditions('skipped programs', () => {
   it('[PRC-01] are known by the name of the executable', async () => {
     const skip = ['processes']
     expect(await judged({program: named('other', 'link'), arguments: ['connect', '127.0.0.1', port], skip})).toEqual(
