@@ -203,7 +203,7 @@ class Connection {
         this.asking.get(message.id)?.abort()
         break
       case 'fileClosed':
-        this.handlers.fileClosed?.(message.object)
+        this.handlers.fileClosed?.(message.object, message.opens)
         break
       case 'connectUnix':
         void this.connectUnix(message)
@@ -304,7 +304,7 @@ class Connection {
       answer = {errno: constants.errno.EIO}
     }
     this.asking.delete(id)
-    if (caller.signal.aborted) return
+    // Sent also when the caller is gone: what was opened for it has to be given back, which the trap does.
     const {errno = 0, validMs = 0, source = '', text = '', object = 0, mode = 0, uid = 0, gid = 0} = answer
     const {links = 0, blocks = 0, rdev = 0, numbers = []} = answer
     void this.send('fileAnswer', {

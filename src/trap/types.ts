@@ -209,8 +209,11 @@ export interface TrapHandlers {
   listenerClosed(id: number): void
   /** Only with `TrapOptions.files`. Rejecting makes the call fail with EIO and raises a warning. */
   file?(request: FileRequest): Promise<FileAnswer>
-  /** The last descriptor of a copy that was open for writing is closed, or its processes ended: it is complete. */
-  fileClosed?(object: number): void
+  /**
+   * The last descriptor of a copy that was open for writing is closed, or its processes ended: it is complete. `opens`: how
+   * many answers with this object that concerns; when the session has given more, one is under way and another call follows.
+   */
+  fileClosed?(object: number, opens: number): void
   /** Only with `TrapOptions.unixStreams`. Rejecting makes connect fail with ECONNREFUSED and raises a warning. */
   connectUnix?(request: UnixConnectRequest): Promise<UnixConnectAnswer>
   /** Something that the user should know: a process that cannot be intercepted, for example. */

@@ -84,7 +84,7 @@ export const messages = {
     },
   },
   fileGone: {id: 77, fields: {id: 'u64'}},
-  fileClosed: {id: 78, fields: {object: 'u64'}},
+  fileClosed: {id: 78, fields: {object: 'u64', opens: 'u32'}},
   connectUnix: {id: 79, fields: {id: 'u64', pid: 'u32', seqpacket: 'u8', path: 'bytes'}},
 } as const
 

@@ -4,7 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
-struct object { struct object *next; uint64_t inode; dev_t device; int fd, watch; char *path; };
+/* opens: answers of the session for this object since it was last told of a close; it counts them too, and so knows of one under way. */
+struct object { struct object *next; uint64_t inode; dev_t device; uint32_t opens; int fd, watch; char *path; };
 static struct object *objects;
 static int inotify_fd = -1;
 
@@ -24,9 +25,10 @@ const char *object_at(pid_t tid, int number, uint64_t *object) {
     return o->path;
 }
 
-static void say_closed(uint64_t object) {
+static void say_closed(uint64_t object, uint32_t opens) {
     put_begin(MSG_FILE_CLOSED);
     put_u64(object);
+    put_u32(opens);
     put_end();
     cache_drop(); /* its size and time are others now */
 }
@@ -47,7 +49,8 @@ static void look(struct object *o) {
     int r = o->fd < 0 ? -1 : fcntl(o->fd, F_SETLEASE, F_RDLCK), error = o->fd < 0 ? EINVAL : errno;
     if (r < 0 && error == EAGAIN) return;
     if (r == 0) fcntl(o->fd, F_SETLEASE, F_UNLCK);
-    say_closed(o->inode);
+    say_closed(o->inode, o->opens);
+    o->opens = 0;
     if (r == 0) forget(o);
 }
 static void closed(struct watcher *w, uint32_t events) {
@@ -75,15 +78,20 @@ static bool listening(void) {
 void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
     char link[40];
     struct stat st;
-    if (find(object)) return;
+    struct object *o = find(object);
+    if (o) {
+        o->opens++;
+        return;
+    }
     snprintf(link, sizeof link, "/proc/%d/fd/%d", tid, number);
     if (stat(link, &st) || st.st_ino != object) { /* closed already, or killed */
         object_lost(object, path);
         return;
     }
-    struct object *o = calloc(1, sizeof *o);
+    o = calloc(1, sizeof *o);
     if (!o || !(o->path = strdup(path))) abort();
     o->inode = object;
+    o->opens = 1;
     o->device = st.st_dev;
     o->fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     o->watch = listening() ? inotify_add_watch(inotify_fd, link, IN_CLOSE_WRITE) : -1;
@@ -97,6 +105,10 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
 void object_lost(uint64_t object, const char *path) {
     (void)path;
     struct object *o = find(object);
-    if (o) look(o); /* others may have it open */
-    else say_closed(object);
+    if (!o) {
+        say_closed(object, 1);
+        return;
+    }
+    o->opens++;
+    look(o); /* others may have it open */
 }

@@ -10,6 +10,8 @@ import type {Written} from './written.ts'
 
 /** RENAME_NOREPLACE of renameat2(2). */
 const RENAME_NOREPLACE = 1
+/** AT_SYMLINK_NOFOLLOW of fchownat(2) and the like. */
+const AT_SYMLINK_NOFOLLOW = 0x100
 /** UTIME_NOW of utimensat(2). */
 const UTIME_NOW = 0x3fffffff
 
@@ -170,10 +172,10 @@ export class Changes {
     if (clean) written.settled(fs.statSync(mirror.local(copy.path), {bigint: true}))
   }
 
-  async #setClosed({path, operation}: FileRequest, set: (fd: Int64) => Promise<unknown>): Promise<void> {
+  async #setClosed({path, operation, flags}: FileRequest, set: (fd: Int64) => Promise<unknown>): Promise<void> {
     const {requests, mirror, metadata, warnOnce} = this.#options
     const what = `${operation} ${path}`
-    const {metadata: found} = await metadata.get(path, true)
+    const {metadata: found} = await metadata.get(path, (flags & AT_SYMLINK_NOFOLLOW) === 0)
     if (!isType(found, 'file')) {
       warnOnce(
         `attributes ${operation}`,

@@ -92,9 +92,12 @@ export class FileProxy {
     }
   }
 
-  /** The last descriptor of a copy that was open for writing is closed: it goes to the target. Never rejects. */
-  closed(object: number): Promise<void> {
-    return this.#writers.closed(object)
+  /**
+   * The last descriptor of a copy that was open for writing is closed: it goes to the target. Never rejects.
+   * @param opens how many of our answers that concerns
+   */
+  closed(object: number, opens: number): Promise<void> {
+    return this.#writers.closed(object, opens)
   }
 
   /** Brings everything that was written to the target; returns what could not be. Never rejects. */
@@ -145,7 +148,8 @@ export class FileProxy {
 
   async #open(request: FileRequest): Promise<FileAnswer> {
     const {path, flags} = request
-    if ((flags & O_NOFOLLOW) !== 0) {
+    const writing = (flags & O_PATH) === 0 && (flags & WRITING) !== 0
+    if ((flags & O_NOFOLLOW) !== 0 && !writing) {
       const link = await this.#metadata.get(path, false)
       if (link.text !== undefined) {
         if ((flags & O_PATH) === 0) throw failure('ELOOP', `open ${path}`)
@@ -158,7 +162,7 @@ export class FileProxy {
       return answer
     }
     if ((flags & O_DIRECTORY) !== 0) await this.#requireDirectory(path)
-    if ((flags & WRITING) !== 0) {
+    if (writing) {
       const copy = await this.#writers.open(path, flags, request.mode, request.gone)
       if (copy) return {...described(copy.metadata), object: copy.inode, source: this.#mirror.local(copy.path)}
       // Made or cut, and open for reading.

@@ -61,10 +61,18 @@ export class Writers {
    * write; undefined when the flags only make or cut the file. @throws FileFailure
    */
   open(path: string, flags: number, mode: number, gone: AbortSignal): Promise<Copy | undefined> {
-    return this.inTurn(path, () => this.#openNow(path, flags, mode, gone))
+    return this.inTurn(path, async () => {
+      const copy = await this.#openNow(path, flags, mode, gone)
+      const written = copy && this.#open.get(copy.inode)
+      if (written) written.opens++
+      return copy
+    })
   }
 
-  /** What is open for writing under an inode number; also what was until lately. @throws FileFailure */
+  /**
+   * What is open for writing under an inode number; also what was until lately, because where the kernel has no leases the trap
+   * takes each close for the last one. @throws FileFailure
+   */
   async written(object: number): Promise<Written | undefined> {
     const written = this.#open.get(object)
     if (written) return written
@@ -74,8 +82,10 @@ export class Writers {
       const again = this.#open.get(object)
       if (again) return again
       const fd = await this.#options.requests.open(copy.path, {read: true, write: true})
+      const value = {path: undefined, fd, followSymlink: true}
+      const {metadata} = await this.#options.requests.send({type: 'Xstat', value}, `stat ${copy.path}`)
       const resumed = await this.#begin(copy, 'write', fd)
-      resumed.distrust()
+      resumed.distrust(Number(metadata.size))
       return resumed
     })
   }
@@ -92,14 +102,16 @@ export class Writers {
     if (written) await this.#save(written)
   }
 
-  /** The last descriptor is closed: everything goes to the target, and the copy is an ordinary one again. */
-  async closed(object: number): Promise<void> {
+  /** The last descriptor of so many opens is closed: everything goes to the target, and the copy is an ordinary one again. */
+  async closed(object: number, opens: number): Promise<void> {
     try {
       const written = await this.written(object)
       if (!written) return
+      written.opens -= opens
       await this.inTurn(written.copy.path, async () => {
         await this.#save(written)
-        await this.#release(object, written)
+        // More answers than the trap has counted: one is on its way to it.
+        if (written.opens <= 0) await this.#release(object, written)
       })
     } catch (error) {
       const unsaved = this.#unsaved(object, error)

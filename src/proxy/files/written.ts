@@ -18,6 +18,8 @@ const zeros = Buffer.alloc(BLOCK)
  */
 export class Written {
   readonly copy: Copy
+  /** Answers to the trap with this copy that it has not told the end of. */
+  opens = 0
   /** Ours, for reading only: a second writer would keep the program from executing what it wrote. */
   readonly #file: FileHandle
   readonly #requests: Requests
@@ -80,9 +82,10 @@ export class Written {
     this.#remoteSize = 0
   }
 
-  /** The target's file has an unknown content: everything counts as changed. */
-  distrust(): void {
+  /** The target's file has that size and an unknown content: everything counts as changed. */
+  distrust(size: number): void {
     this.#blocks = []
+    this.#remoteSize = size
     this.#clean = undefined
   }
 

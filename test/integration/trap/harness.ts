@@ -234,8 +234,8 @@ export async function run(options: RunOptions): Promise<Run> {
           changed()
           return answer
         },
-        fileClosed(object) {
-          fileClosed?.(object)
+        fileClosed(object, opens) {
+          fileClosed?.(object, opens)
           changed()
         },
         listenerClosed(id) {

@@ -50,7 +50,10 @@ export class Room {
       classify: options.classify ?? (() => 'readOnly'),
       map: options.map ?? ((name) => name),
       warn: (text) => this.warnings.push(text),
-      filesChanged: () => this.changes++,
+      filesChanged: () => {
+        this.changes++
+        options.changed?.()
+      },
       watchMs: options.watchMs ?? 50,
       ...(options.stallMs === undefined ? {} : {stallMs: options.stallMs}),
     })
@@ -125,6 +128,8 @@ export class Room {
 
 /** What a test may choose. */
 export type RoomOptions = Partial<Pick<FileProxyOptions, 'directory' | 'classify' | 'map' | 'stallMs' | 'watchMs'>> & {
+  /** Called when the trap's answers have ended. */
+  changed?: () => void
   /** The protocol version that the session announces. */
   version?: string
 }

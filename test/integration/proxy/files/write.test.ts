@@ -30,7 +30,7 @@ async function writable(name: string, flags: number, mode = 0o644): Promise<{fd:
 async function done({fd, object}: {fd: number; object: number}): Promise<void> {
   fs.closeSync(fd)
   expect(await room.ask('close', '', {object})).toEqual({})
-  await room.proxy.closed(object)
+  await room.proxy.closed(object, 1)
 }
 
 const there = (name: string) => fs.readFileSync(room.at(name), 'utf8')
@@ -160,7 +160,7 @@ describe('writing remote files', () => {
     const {fd, object} = await writable('/f', O_WRONLY | O_CREAT)
     fs.writeSync(fd, 'unsaved')
     fs.closeSync(fd)
-    await room.proxy.closed(object)
+    await room.proxy.closed(object, 1)
     expect(there('f')).toBe('unsaved')
   })
 
@@ -177,7 +177,7 @@ describe('writing remote files', () => {
     await open()
     const file = await writable('/f', O_RDWR | O_CREAT)
     fs.writeSync(file.fd, 'one')
-    await room.proxy.closed(file.object)
+    await room.proxy.closed(file.object, 1)
     fs.writeSync(file.fd, ' two')
     await done(file)
     expect(there('f')).toBe('one two')
@@ -200,7 +200,7 @@ describe('writing remote files', () => {
     room.loseAgent()
     expect(await room.ask('sync', '', {object: file.object})).toMatchObject({errno: errno.EIO})
     fs.closeSync(file.fd)
-    await room.proxy.closed(file.object)
+    await room.proxy.closed(file.object, 1)
     expect(room.warnings.at(-1)).toMatch(/What was written to \/f could not be brought to the target/)
     const unsaved = await room.proxy.flush()
     expect(unsaved).toMatchObject([{path: '/f'}])

@@ -1,0 +1,144 @@
+import fs from 'node:fs'
+import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {compilePatterns} from '../../../../src/patterns/index.ts'
+import {pathClasses} from '../../../../src/trap/types.ts'
+import {cleanUp, python, run, type Run} from '../../trap/harness.ts'
+import {Room} from './room.ts'
+
+/** Exists in no test machine; everything below is the target's. */
+const TOP = '/mirrord-pod'
+let room: Room
+beforeEach(async () => {
+  room = await Room.open({
+    classify: (name) => (name === TOP || name.startsWith(`${TOP}/`) ? 'readWrite' : 'local'),
+    changed: () => running?.trap.filesChanged(),
+  })
+  fs.mkdirSync(room.at(TOP))
+})
+let running: Run | undefined
+afterEach(async () => {
+  await cleanUp()
+  running = undefined
+  await room.close()
+})
+
+/** Runs a program below the real trap, with the proxy as the session has it; its output when all has ended. */
+async function below(program: string, ...args: string[]): Promise<string> {
+  running = await run({
+    program,
+    arguments: args,
+    files: {
+      directory: room.proxy.directory,
+      rules: compilePatterns([{pattern: `^${TOP}(/|$)`, label: pathClasses.readWrite, ignoreCase: true}]),
+      writable: true,
+    },
+    file: (request) => room.proxy.answer(request),
+    fileClosed: (object, opens) => void room.proxy.closed(object, opens),
+  })
+  const output = await running.finish()
+  expect(await room.proxy.flush()).toEqual([])
+  expect([...running.warnings, ...room.warnings]).toEqual([])
+  return output
+}
+
+const shell = (script: string) => below('/bin/sh', '-c', script)
+const there = (name: string) => fs.readFileSync(room.at(`${TOP}/${name}`), 'utf8')
+
+describe('a program with remote files', () => {
+  it('[FS-01] reads, lists and tests files of the target', async () => {
+    fs.mkdirSync(room.at(`${TOP}/d/sub`), {recursive: true})
+    fs.writeFileSync(room.at(`${TOP}/d/file`), 'of the pod\n')
+    fs.symlinkSync('file', room.at(`${TOP}/d/link`))
+    const output = await shell(
+      `cd ${TOP}/d && cat file link && ls && test -d sub && test ! -e missing && readlink link && pwd && cat ../d/file`,
+    )
+    expect(output).toBe(`of the pod\nof the pod\nfile\nlink\nsub\nfile\n${TOP}/d\nof the pod\n`)
+  })
+
+  it('[FS-10] writes, appends, renames and removes files of the target', async () => {
+    fs.writeFileSync(room.at(`${TOP}/log`), 'before\n')
+    const output = await shell(
+      `set -e; cd ${TOP}; echo one > new; echo two >> new; echo after >> log; mkdir d; mv new d/moved; cat d/moved; ` +
+        `cp d/moved copy; chmod 600 copy; touch -d @1500000000 copy; stat -c '%a %Y %s' copy; rm log; ls; > empty; truncate -s 3 copy`,
+    )
+    expect(output).toBe('one\ntwo\n600 1500000000 8\ncopy\nd\n')
+    expect(there('d/moved')).toBe('one\ntwo\n')
+    expect(there('copy')).toBe('one')
+    expect(there('empty')).toBe('')
+    expect(fs.statSync(room.at(`${TOP}/copy`)).mode & 0o777).toBe(0o600)
+    expect(fs.existsSync(room.at(`${TOP}/log`))).toBe(false)
+  })
+
+  it.skipIf(!python)('[FS-23] does what Python asks of files and directories', async () => {
+    const output = await below(
+      python!,
+      '-c',
+      `
+import os, tempfile, shutil
+top = '${TOP}'
+with open(f'{top}/a', 'w') as f:
+    f.write('hello'); f.flush(); os.fsync(f.fileno()); f.write(' world')
+with open(f'{top}/a', 'r+') as f:
+    assert f.read() == 'hello world'
+    f.seek(0); f.write('HELLO'); f.truncate(7)
+assert open(f'{top}/a').read() == 'HELLO w', (open(f'{top}/a').read(), os.stat(f'{top}/a'))
+assert os.stat(f'{top}/a').st_size == 7
+os.makedirs(f'{top}/x/y/z')
+for name in ('1', '2'):
+    open(f'{top}/x/y/{name}', 'x').close()
+try:
+    open(f'{top}/x/y/1', 'x')
+    raise SystemExit('created twice')
+except FileExistsError: pass
+fd = os.open(f'{top}/x/y', os.O_RDONLY | os.O_DIRECTORY)
+assert sorted(os.listdir(fd)) == ['1', '2', 'z'], os.listdir(fd)
+inner = os.open('1', os.O_WRONLY, dir_fd=fd); os.write(inner, b'via dir_fd'); os.close(inner); os.close(fd)
+os.replace(f'{top}/x/y/1', f'{top}/a')
+assert open(f'{top}/a').read() == 'via dir_fd'
+with tempfile.NamedTemporaryFile(dir=top, delete=False) as t:
+    t.write(b'temporary'); name = t.name
+assert os.stat(name).st_mode & 0o777 == 0o600
+os.remove(name)
+shutil.rmtree(f'{top}/x')
+assert os.listdir(top) == ['a'], os.listdir(top)
+assert os.statvfs(top).f_bsize > 0
+print('passed')
+`,
+    )
+    expect(output).toBe('passed\n')
+    expect(there('a')).toBe('via dir_fd')
+    expect(fs.readdirSync(room.at(TOP))).toEqual(['a'])
+  })
+
+  it('[FS-22] does what Node asks of files', async () => {
+    fs.writeFileSync(room.at(`${TOP}/dummy`), 'x'.repeat(300_000))
+    const output = await below(
+      process.execPath,
+      '-e',
+      `
+const fs = require('fs'), p = require('fs/promises'), assert = require('assert'), top = '${TOP}'
+;(async () => {
+  await p.copyFile(top + '/dummy', top + '/dummy.copy')
+  assert.equal((await p.readFile(top + '/dummy.copy', 'utf8')).length, 300000)
+  const h = await p.open(top + '/log', 'a'); for (let i = 0; i < 5; i++) await h.appendFile('line ' + i + '\\n'); await h.sync(); await h.close()
+  fs.writeFileSync(top + '/json', JSON.stringify({a: 1}))
+  assert.deepEqual(JSON.parse(fs.readFileSync(top + '/json')), {a: 1})
+  assert.deepEqual(fs.readdirSync(top, {withFileTypes: true}).map((e) => e.name + e.isFile()).sort(), ['dummy.copytrue', 'dummytrue', 'jsontrue', 'logtrue'])
+  const s = fs.createWriteStream(top + '/stream'); for (let i = 0; i < 100; i++) s.write(Buffer.alloc(10000, i)); s.end()
+  await require('events').once(s, 'close')
+  assert.equal(fs.statSync(top + '/stream').size, 1000000)
+  console.log('passed')
+})()
+`,
+    )
+    expect(output).toBe('passed\n')
+    expect(there('dummy.copy')).toHaveLength(300_000)
+    expect(there('log')).toBe('line 0\nline 1\nline 2\nline 3\nline 4\n')
+    expect(fs.statSync(room.at(`${TOP}/stream`)).size).toBe(1_000_000)
+  })
+
+  it('saves what a program wrote that is killed', async () => {
+    await shell(`sh -c 'exec 3> ${TOP}/f; printf unsaved >&3; kill -9 $$'; true`)
+    expect(there('f')).toBe('unsaved')
+  })
+})
