@@ -7,7 +7,7 @@
 
 #define LINE 256         /* BINPRM_BUF_SIZE: what the kernel reads of a script */
 #define DEPTH 5          /* scripts whose interpreter is a script (exec_binprm) */
-#define ARGUMENTS 100000 /* more pointers than fit into the 6 MiB that the kernel allows argv, with one byte each, are refused by it anyway */
+#define ARGUMENTS 700000 /* the kernel takes 6 MiB of them at most: eight bytes each, and one for an empty string */
 
 struct exec {
     int scripts, words;
@@ -55,18 +55,25 @@ static int first_line(char line[LINE + 1], char **interpreter, char **argument) 
 
 /* ---- handing over ---- */
 
+/* argv until its null pointer, page by page: it may end just before an unmapped one. The number of pointers, or -errno. */
+static ssize_t read_argv(pid_t tid, uint64_t at, uint64_t *to) {
+    for (size_t n = 0; at;) {
+        size_t more = (4096 - ((at + n * sizeof *to) & 4095)) / sizeof *to;
+        if (more == 0) more = 1; /* not aligned */
+        if (more > ARGUMENTS - n) return -E2BIG;
+        ssize_t k = mem_read(tid, at + n * sizeof *to, to + n, more * sizeof *to);
+        if (k < 0) return k;
+        for (size_t end = n + more; n < end; n++)
+            if (!to[n]) return (ssize_t)n;
+    }
+    return 0;
+}
 /* argv, the paths before the program's own arguments, and an empty path, for memory of its own. */
 static int gather(struct file_call *fc, const struct exec *e, struct goal *g) {
-    uint64_t *own = calloc(ARGUMENTS, sizeof *own), at = argv_at(fc);
-    size_t n = 0;
-    int error = own ? 0 : -ENOMEM;
-    for (bool ended = !at || error; !ended; n++) {
-        if (n == ARGUMENTS) error = -E2BIG;
-        else if (mem_read(fc->n.pid, at + n * sizeof *own, &own[n], sizeof *own) < 0) error = -EFAULT;
-        if (error || !own[n]) ended = true;
-        if (ended) break;
-    }
-    size_t rest = n ? n - 1 : 0, pointers = SCRATCH_HEAD, text = pointers + ((size_t)e->words + rest + 1) * sizeof *own;
+    uint64_t *own = calloc(ARGUMENTS, sizeof *own);
+    ssize_t n = own ? read_argv(fc->n.pid, argv_at(fc), own) : -ENOMEM;
+    int error = n < 0 ? (int)n : 0;
+    size_t rest = n > 0 ? (size_t)n - 1 : 0, pointers = SCRATCH_HEAD, text = pointers + ((size_t)e->words + rest + 1) * sizeof *own;
     g->size = text + e->used + 1;
     if (!error && !(g->data = calloc(1, g->size))) error = -ENOMEM;
     if (!error) {
