@@ -413,6 +413,16 @@ const fs = require('fs/promises')
     ])
   })
 
+  it('executes what was just written', async () => {
+    using remote = target()
+    const text = `cd /data; cp /bin/echo e; ./e it runs; printf '#!/bin/sh\\necho script $0\\n' > s; ./s; chmod +x s; ./s`
+    expect(await lines(remote, {program: '/bin/sh', arguments: ['-c', `exec 2>&1; ${text}`]})).toEqual([
+      'it runs',
+      'sh: 1: ./s: Permission denied',
+      'script ./s',
+    ])
+  })
+
   it('the shell: redirections, mv, cp, rm, touch, a pipeline', async () => {
     using remote = target()
     mkdirSync(join(here, 'shell'))
