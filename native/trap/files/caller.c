@@ -52,6 +52,9 @@ void caller_begin(pid_t tid) {
     setfsgid(i.fsgid);
     setfsuid(i.fsuid);
 }
+void caller_begin_at(pid_t tid, const struct place *p) {
+    if (p->class != PLACE_OVERLAY) caller_begin(tid);
+}
 void caller_end(void) {
     if (!begun) return;
     begun = false;

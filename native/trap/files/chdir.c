@@ -25,7 +25,7 @@ void run_chdir(struct file_call *fc) {
         return;
     }
     place_real(fc->n.pid, p, path);
-    caller_begin(fc->n.pid);
+    caller_begin_at(fc->n.pid, &fc->place[0]);
     int fd = directory(path);
     caller_end();
     enter(fc, fd);

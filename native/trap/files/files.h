@@ -55,6 +55,7 @@ ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]);
 ssize_t base_of(pid_t tid, int at, char to[PATH_MAX]); /* what a relative path starts from */
 void base_changed(void);                               /* some working directory is about to change */
 bool local_fchdir(const notif *n, const struct place *p);
+bool loader_asks(const notif *n, const char *path); /* loader.c: for a library, or about where they are */
 
 /* ---- one system call about paths (calls.c) ---- */
 struct file_call;
@@ -132,6 +133,7 @@ void answer_free(struct file_answer *a);
 
 /* ---- acting for the caller on local files (caller.c) ---- */
 void caller_begin(pid_t tid); /* its file system user, groups and umask */
+void caller_begin_at(pid_t tid, const struct place *p); /* the same, but an overlay's source is ours */
 void caller_end(void);
 uint32_t caller_umask(pid_t tid);
 

@@ -31,7 +31,7 @@ void run_readlink(struct file_call *fc) {
     else {
         char path[PATH_MAX + 32], text[PATH_MAX];
         place_real(fc->n.pid, p, path);
-        caller_begin(fc->n.pid);
+        caller_begin_at(fc->n.pid, &fc->place[0]);
         ssize_t k = readlink(path, text, sizeof text);
         int64_t r = k < 0 ? -errno : 0;
         caller_end();
@@ -84,7 +84,7 @@ void run_xattr(struct file_call *fc) {
         }
     }
     place_real(fc->n.pid, &fc->place[0], path);
-    caller_begin(fc->n.pid);
+    caller_begin_at(fc->n.pid, &fc->place[0]);
     ssize_t k = is_list(fc) ? (is_link(fc) ? llistxattr(path, value, size) : listxattr(path, value, size))
                             : (is_link(fc) ? lgetxattr(path, name, value, size) : getxattr(path, name, value, size));
     int error = k < 0 ? -errno : 0;

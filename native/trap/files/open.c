@@ -25,7 +25,7 @@ static void give(struct file_call *fc, int fd) {
 static void open_local(struct file_call *fc) {
     char path[PATH_MAX + 32];
     place_real(fc->n.pid, &fc->place[0], path);
-    caller_begin(fc->n.pid);
+    caller_begin_at(fc->n.pid, &fc->place[0]);
     int fd = open_now(path, fc->flags, fc->mode);
     caller_end();
     give(fc, fd);

@@ -134,7 +134,7 @@ static bool leads_to_copy(pid_t tid, char path[PATH_MAX]) {
 
 void place_judge(const notif *n, struct place *p) {
     p->class = class_of(n->pid, p->path, p->length);
-    if (p->class != PLACE_LOCAL && foreign(n->pid)) p->class = PLACE_LOCAL;
+    if (p->class != PLACE_LOCAL && (foreign(n->pid) || (!p->through && loader_asks(n, p->path)))) p->class = PLACE_LOCAL;
     else if (p->class == PLACE_LOCAL && (p->through || p->mapped)) p->class = foreign(n->pid) ? PLACE_LOCAL : PLACE_VIA;
 }
 void place_find(const notif *n, int at, uint64_t address, struct place *p, char path[PATH_MAX]) {
@@ -187,7 +187,7 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
     }
     if (p->up && absolute && !p->through && rules) p->through = leaves_remote(n->pid, written);
     if (mapping && absolute && !p->through && rules_match(mapping, path, p->length)) {
-        p->class = foreign(n->pid) ? PLACE_LOCAL : PLACE_MAP;
+        p->class = foreign(n->pid) || loader_asks(n, path) ? PLACE_LOCAL : PLACE_MAP;
         return;
     }
     place_judge(n, p);

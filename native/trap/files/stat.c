@@ -75,7 +75,7 @@ void run_stat(struct file_call *fc) {
         union native v;
         char path[PATH_MAX + 32];
         place_real(fc->n.pid, &fc->place[0], path);
-        caller_begin(fc->n.pid);
+        caller_begin_at(fc->n.pid, &fc->place[0]);
         int error = read_native(fc, path, (int)fc->flags & ~AT_EMPTY_PATH, &v);
         caller_end();
         file_result(fc, error ? error : show(fc, &v));
@@ -105,7 +105,7 @@ void run_access(struct file_call *fc) {
     else {
         char path[PATH_MAX + 32];
         place_real(fc->n.pid, p, path);
-        caller_begin(fc->n.pid); /* AT_EACCESS: by the identity that we act with */
+        caller_begin_at(fc->n.pid, &fc->place[0]); /* AT_EACCESS: by the identity that we act with */
         long r = syscall(SYS_faccessat2, AT_FDCWD, path, (int)fc->mode, AT_EACCESS | ((int)fc->flags & AT_SYMLINK_NOFOLLOW)) ? -errno : 0;
         caller_end();
         file_result(fc, r);

@@ -27,7 +27,7 @@ void run_statfs(struct file_call *fc) {
     struct statfs s;
     char path[PATH_MAX + 32];
     place_real(fc->n.pid, p, path);
-    caller_begin(fc->n.pid);
+    caller_begin_at(fc->n.pid, &fc->place[0]);
     int error = statfs(path, &s) ? -errno : 0;
     caller_end();
     file_result(fc, error ? error : show(&fc->n, &s));

@@ -66,6 +66,12 @@ static void list(int fd) {
     for (size_t i = 0; i < n; i++) printf("%s%s", i ? " " : "", names[i]);
     printf("\n");
 }
+static char *racing;
+static volatile sig_atomic_t race_over;
+static void *change(void *both) {
+    for (unsigned i = 0; !race_over; i++) strcpy(racing, ((const char *const *)both)[i & 1]);
+    return NULL;
+}
 static volatile sig_atomic_t alarms;
 static void on_alarm(int number) {
     (void)number;
@@ -225,7 +231,25 @@ static void on(const char *word, const char *path) {
         waitpid(child, &status, 0);
         printf("child %d\n", WEXITSTATUS(status));
     } else if (!strncmp(word, "threads=", 8)) threads(atoi(word + 8), path);
-    else if (!strcmp(word, "alarm")) { /* signals arrive while the answer is on its way */
+    else if (!strcmp(word, "race")) { /* the path changes while the supervisor looks at it: it is one or the other, never a mixture */
+        static const char *const both[] = {"/app/test.txt", "/usr/lib/os-release"};
+        pthread_t changer;
+        int neither = 0;
+        struct stat kinds[2] = {0};
+        racing = strdup("/usr/lib/os-release.......");
+        for (int i = 0; i < 2; i++)
+            if (stat(both[i], &kinds[i])) printf("%s ", error());
+        pthread_create(&changer, NULL, change, (void *)both);
+        for (int i = 0; i < atoi(path); i++) {
+            fd = open(racing, O_RDONLY | O_CLOEXEC);
+            if (fd < 0 && errno == ENOENT) continue; /* a mixture of the bytes, which is no file */
+            if (fd < 0 || fstat(fd, &f) || (f.st_ino != kinds[0].st_ino && f.st_ino != kinds[1].st_ino)) neither++;
+            close(fd);
+        }
+        race_over = 1;
+        pthread_join(changer, NULL);
+        printf("%d\n", neither);
+    } else if (!strcmp(word, "alarm")) { /* signals arrive while the answer is on its way */
         struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
         struct itimerval every = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
         sigaction(SIGALRM, &action, NULL);

@@ -246,6 +246,11 @@ inEachCondition('reading remote files', () => {
     expect(await lines(remote, [['pointers', '/app/link']])).toEqual(['EFAULT EFAULT EFAULT EFAULT EFAULT edge'])
   })
 
+  it('acts on one reading of a path that changes meanwhile', async () => {
+    using remote = target()
+    expect(await lines(remote, [['race', '2000']])).toEqual(['0'])
+  })
+
   it('keeps O_CLOEXEC and O_NONBLOCK as asked; O_PATH opens for reading', async () => {
     using remote = target()
     const got = await lines(remote, [
@@ -593,14 +598,21 @@ inEachCondition('paths', (condition) => {
       using remote = target({local: localPaths, modeReadOnly: ['.']}, ['^/baz'])
       remote.mapping = (path) => path.replace(/^\/baz/, directory)
       writeFileSync(join(directory, 'root-only'), 'root\n', {mode: 0o600})
-      const got = await lines(remote, [
-        ['cat', '/baz/root-only'],
-        ['setuid', '65534'],
-        ['cat', '/app/test.txt'],
-        ['cat', '/baz/root-only'],
-        ['open=wc', '/baz/root-only'],
-      ])
-      expect(got).toEqual(['root', '0', 'remote', 'EACCES', 'EACCES'])
+      const got = await lines(
+        remote,
+        [
+          ['cat', '/baz/root-only'],
+          ['setuid', '65534'],
+          ['cat', '/app/test.txt'],
+          ['cat', '/baz/root-only'],
+          ['open=wc', '/baz/root-only'],
+          ['cat', '/etc/overlaid'],
+          ['stat', '/etc/overlaid'],
+        ],
+        {overlays: [{path: '/etc/overlaid', source: join(directory, 'root-only')}]},
+      )
+      expect(got.slice(0, 6)).toEqual(['root', '0', 'remote', 'EACCES', 'EACCES', 'root'])
+      expect(got[6]).toMatch(/^100600 /)
     },
   )
 })

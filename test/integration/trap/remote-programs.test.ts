@@ -1,4 +1,5 @@
-import {mkdtempSync, readFileSync, realpathSync, rmSync} from 'node:fs'
+import {execFileSync} from 'node:child_process'
+import {mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
@@ -173,6 +174,28 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
     ])
     expect(remote.asked).not.toContain('statfs /')
   })
+
+  it.for(['gcc', 'musl-gcc'])(
+    'are not what the dynamic loader of %s finds, though the mode would say so',
+    async (compiler, {skip}) => {
+      if (!which(compiler)) skip(`${compiler} is missing`)
+      using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)'], modeReadOnly: ['.']})
+      const place = join(directory, compiler)
+      const source = join(process.cwd(), 'test/apps/trap/linked.c')
+      for (const name of ['none', 'lib', 'other', 'bin']) mkdirSync(join(place, name), {recursive: true})
+      const compileTo = (path: string, ...more: string[]) =>
+        execFileSync(compiler, ['-o', join(place, path), source, ...more])
+      compileTo('lib/libnumber.so.1', '-DLIBRARY=41', '-shared', '-fPIC', '-Wl,-soname,libnumber.so.1')
+      compileTo('other/libother.so.2', '-DLIBRARY=42', '-shared', '-fPIC')
+      compileTo('bin/program', join(place, 'lib/libnumber.so.1'), `-Wl,-rpath,${place}/none:${place}/lib`)
+      remote.file(`${place}/lib/libnumber.so.1`, 'not for this machine\n')
+      remote.file(`${place}/lib/settings`, 'remote')
+      const library = join(place, 'other/libother.so.2')
+      const settings = join(place, 'lib/settings')
+      expect(await output(remote, join(place, 'bin/program'), [library, settings])).toBe('41 42 remote\n')
+      expect(remote.asked).toEqual([`open ${settings}`])
+    },
+  )
 
   it('are fetched whole before they are read: 64 MiB', async () => {
     using remote = target()
