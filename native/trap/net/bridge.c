@@ -40,11 +40,12 @@ static int run(int packets) {
         struct pollfd p[2] = {{packets, (short)frames_from_packets(&f), 0}, {3, (short)frames_from_stream(&f), 0}};
         if (p[0].events == 0) p[0].fd = -1; /* a hang-up is always reported, and would wake us for ever */
         if (p[1].events == 0 && alone) p[1].fd = -1;
-        if (poll(p, 2, -1) < 0 && errno != EINTR) return errno;
+        if (poll(p, 2, -1) < 0) continue; /* EINTR; nothing else is possible here */
         if (alone || !(p[1].revents & (POLLHUP | POLLERR))) continue;
         alone = true;
         agent_left(&f);
     }
+    frames_close(&f);
     return over < 0 ? -over : 0;
 }
 int bridge(const char *address) {

@@ -18,7 +18,8 @@ struct frames {
 };
 void frames_open(struct frames *f, int packets, int stream);
 int frames_move(struct frames *f);          /* moves what it can: 0 goes on, 1 both directions have ended, -errno */
-uint32_t frames_from_packets(const struct frames *f); /* EPOLLIN and EPOLLOUT (the same bits as of poll(2)) to wait for */
+uint32_t frames_from_packets(const struct frames *f); /* EPOLLIN and EPOLLOUT (the same bits as of poll(2)) to wait for; at 0 the
+                                                       * socket must be left out: a hang-up would be reported all the time */
 uint32_t frames_from_stream(const struct frames *f);
 void frames_close(struct frames *f);        /* frees the memory */
 #endif
