@@ -307,6 +307,49 @@ int main(int argc, char **argv) {
         words = self;
         pthread_create(&t, NULL, exec_words, NULL);
         for (;;) pause();
+    } else if (!strcmp(mode, "close")) {
+        close(connected(words[0], words[1]));
+        printf("closed\n");
+        say_when();
+    } else if (!strcmp(mode, "cycles")) { /* each call that the trap performs or takes part in, over and over */
+        struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, peer, name = {.sin_family = AF_INET, .sin_port = htons(53)};
+        socklen_t n = sizeof own;
+        int listening = socket(AF_INET, SOCK_STREAM, 0), wanted = atoi(words[2]), out = 0, in = 0, datagrams = 0, files = 0;
+        char data[100];
+        inet_pton(AF_INET, words[0], &name.sin_addr);
+        bind(listening, (void *)&own, n);
+        listen(listening, 128);
+        getsockname(listening, (void *)&own, &n);
+        for (int i = -1; i < wanted; i++) {
+            if (i == 0) { /* whatever is made once is there now */
+                printf("ready\n");
+                say_when();
+                out = in = datagrams = files = 0;
+            }
+            struct linger reset = {1, 0};
+            int s = connected(words[0], words[1]);
+            out += s >= 0 && recv(s, data, 5, MSG_WAITALL) == 5;
+            setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            close(s);
+            s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+            connect(s, (void *)&own, sizeof own);
+            n = sizeof peer;
+            int c = accept(listening, (void *)&peer, &n);
+            in += c >= 0 && getpeername(c, (void *)&peer, &n) == 0;
+            setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            close(s);
+            close(c);
+            s = socket(AF_INET, SOCK_DGRAM, 0);
+            sendto(s, "ping", 4, 0, (void *)&name, sizeof name);
+            n = sizeof peer;
+            datagrams += recvfrom(s, data, sizeof data, 0, (void *)&peer, &n) == 4 && peer.sin_addr.s_addr == name.sin_addr.s_addr;
+            close(s);
+            s = open("/etc/resolv.conf", O_RDONLY);
+            files += s >= 0 && read(s, data, 1) == 1;
+            close(s);
+        }
+        printf("cycles %d %d %d %d\n", out, in, datagrams, files);
+        say_when();
     } else if (!strcmp(mode, "crash")) { /* where a core file is asked for */
         struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY};
         if (argc > 2) setrlimit(RLIMIT_CORE, &l);
