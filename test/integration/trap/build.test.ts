@@ -7,12 +7,13 @@ const cross = 'aarch64-linux-gnu-gcc'
 const canCross = which(cross) !== undefined && existsSync('/usr/aarch64-linux-gnu/include/stdio.h')
 
 describe('the trap for aarch64', () => {
-  it.skipIf(!canCross)(`is built without a warning${canCross ? '' : ` (no ${cross})`}`, () => {
-    const built = readFileSync(makeTrap('build/mirrord-trap-aarch64'))
+  it.skipIf(!canCross)(`is built without a warning${canCross ? '' : ` (no ${cross})`}`, {timeout: 120_000}, () => {
+    const path = makeTrap('build/mirrord-trap-aarch64')
+    const built = readFileSync(path)
     expect(built.subarray(0, 4).toString('latin1')).toBe('\x7fELF')
     expect(built.readUInt16LE(18), 'EM_AARCH64 in elf.h').toBe(183)
-    const hasInterpreter = spawnSync('readelf', ['-lW', makeTrap('build/mirrord-trap-aarch64')], {encoding: 'utf8'})
-    expect(hasInterpreter.stdout).toContain('LOAD')
-    expect(hasInterpreter.stdout, 'static').not.toContain('INTERP')
+    const {stdout} = spawnSync('readelf', ['-lW', path], {encoding: 'utf8'})
+    expect(stdout).toContain('LOAD')
+    expect(stdout, 'static').not.toContain('INTERP')
   })
 })
