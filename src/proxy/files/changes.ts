@@ -172,11 +172,13 @@ export class Changes {
     if (clean) written.settled(fs.statSync(mirror.local(copy.path), {bigint: true}))
   }
 
-  async #setClosed({path, operation, flags}: FileRequest, set: (fd: Int64) => Promise<unknown>): Promise<void> {
+  async #setClosed(request: FileRequest, set: (fd: Int64) => Promise<unknown>): Promise<void> {
     const {requests, mirror, metadata, warnOnce} = this.#options
+    const {path, operation, flags} = request
     const what = `${operation} ${path}`
     const {metadata: found} = await metadata.get(path, (flags & AT_SYMLINK_NOFOLLOW) === 0)
     if (!isType(found, 'file')) {
+      if (isSo(request, found)) return
       warnOnce(
         `attributes ${operation}`,
         `${operation} of ${path}: the protocol can do that to regular files only. The program gets EOPNOTSUPP.`,
@@ -198,6 +200,14 @@ export class Changes {
     const value = {path: undefined, fd, followSymlink: true}
     return (await this.#options.requests.send({type: 'Xstat', value}, what)).metadata
   }
+}
+
+/** Whether the mode or owner that the program asks for is what the file has: archivers and copiers set them in any case. */
+function isSo({operation, mode, numbers}: FileRequest, found: Metadata): boolean {
+  if (operation === 'chmod') return (found.mode & 0o7777) === (mode & 0o7777)
+  if (operation !== 'chown') return false
+  const [owner = -1, group = -1] = numbers
+  return (owner === -1 || owner === found.userId) && (group === -1 || group === found.groupId)
 }
 
 type Times = [{tvSec: number; tvNsec: number}, {tvSec: number; tvNsec: number}]

@@ -1,8 +1,9 @@
+import {execFileSync} from 'node:child_process'
 import fs from 'node:fs'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import {compilePatterns} from '../../../../src/patterns/index.ts'
 import {pathClasses} from '../../../../src/trap/types.ts'
-import {cleanUp, python, run, type Run} from '../../trap/harness.ts'
+import {cleanUp, python, run, which, type Run} from '../../trap/harness.ts'
 import {Room} from './room.ts'
 
 /** Exists in no test machine; everything below is the target's. */
@@ -22,8 +23,16 @@ afterEach(async () => {
   await room.close()
 })
 
-/** Runs a program below the real trap, with the proxy as the session has it; its output when all has ended. */
+/** `expected` without a warning. */
 async function below(program: string, ...args: string[]): Promise<string> {
+  return expected(undefined, program, ...args)
+}
+
+/**
+ * Runs a program below the real trap, with the proxy as the session has it; its output when all has ended.
+ * @param warning the only warnings that may come
+ */
+async function expected(warning: RegExp | undefined, program: string, ...args: string[]): Promise<string> {
   running = await run({
     program,
     arguments: args,
@@ -37,11 +46,12 @@ async function below(program: string, ...args: string[]): Promise<string> {
   })
   const output = await running.finish()
   expect(await room.proxy.flush()).toEqual([])
-  expect([...running.warnings, ...room.warnings]).toEqual([])
+  const warnings = [...running.warnings, ...room.warnings]
+  expect(warnings.filter((text) => !warning?.test(text))).toEqual([])
   return output
 }
 
-const shell = (script: string) => below('/bin/sh', '-c', script)
+const shell = (script: string, warning?: RegExp) => expected(warning, '/bin/sh', '-c', script)
 const there = (name: string) => fs.readFileSync(room.at(`${TOP}/${name}`), 'utf8')
 
 describe('a program with remote files', () => {
@@ -135,6 +145,49 @@ const fs = require('fs'), p = require('fs/promises'), assert = require('assert')
     expect(there('dummy.copy')).toHaveLength(300_000)
     expect(there('log')).toBe('line 0\nline 1\nline 2\nline 3\nline 4\n')
     expect(fs.statSync(room.at(`${TOP}/stream`)).size).toBe(1_000_000)
+  })
+
+  it.skipIf(!python)('keeps a database and a mapped file', async () => {
+    const output = await below(
+      python!,
+      '-c',
+      `
+import mmap, sqlite3
+db = sqlite3.connect('${TOP}/db')
+db.execute('create table t(a)')
+for mode in ('delete', 'wal'):
+    db.execute(f'pragma journal_mode={mode}').fetchall()
+    for i in range(20):
+        db.execute('insert into t values (?)', (i,)); db.commit()
+print(db.execute('select sum(a) from t').fetchone()[0], db.execute('pragma integrity_check').fetchone()[0])
+db.close()
+with open('${TOP}/mapped', 'w+b') as f:
+    f.truncate(1_000_000)
+    m = mmap.mmap(f.fileno(), 0); m[5:10] = b'abcde'; m[999_990:999_995] = b'fghij'; m.flush(); m[500_000] = 65; m.close()
+`,
+    )
+    expect(output).toBe('380 ok\n')
+    const content = fs.readFileSync(room.at(`${TOP}/mapped`))
+    expect([5, 999_990, 500_000].map((at) => content.subarray(at, at + 5).toString())).toEqual([
+      'abcde',
+      'fghij',
+      'A\0\0\0\0',
+    ])
+    const sum = `import sqlite3; print(sqlite3.connect('${room.at(`${TOP}/db`)}').execute('select sum(a) from t').fetchone()[0])`
+    expect(execFileSync(python!, ['-c', sum], {encoding: 'utf8'})).toBe('380\n')
+  })
+
+  it.skipIf(!which('git'))('keeps a repository', async () => {
+    const author = '-c user.name=a -c user.email=a@example.org -c core.createObject=rename'
+    const output = await shell(
+      `set -e; export HOME=${TOP}; cd ${TOP}; git -c core.symlinks=false init -q r; cd r; ` +
+        `for i in 1 2 3; do echo $i >> f; git add f; git ${author} commit -qm $i; done; git gc -q; git fsck; git log --oneline | wc -l`,
+      /links cannot be made/,
+    )
+    expect(output).toBe('3\n')
+    const repository = ['-c', 'safe.directory=*', '-C', room.at(`${TOP}/r`)]
+    expect(execFileSync('git', [...repository, 'status', '--short'], {encoding: 'utf8'})).toBe('')
+    expect(execFileSync('git', [...repository, 'fsck'], {encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe']})).toBe('')
   })
 
   it('saves what a program wrote that is killed', async () => {

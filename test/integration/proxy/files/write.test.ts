@@ -293,6 +293,18 @@ describe('changing remote files by path', () => {
     expect(fs.statSync(room.at('f')).mtimeMs).toBe(1_400_000_000_000)
   })
 
+  it('sets modes and owners of regular files only, but what is so already is no error', async () => {
+    const {ask} = await open()
+    fs.mkdirSync(room.at('d'), {mode: 0o755})
+    fs.chmodSync(room.at('d'), 0o755)
+    expect(await ask('chmod', '/d', {mode: 0o755})).toEqual({})
+    expect(await ask('chown', '/d', {numbers: [process.getuid!(), -1]})).toEqual({})
+    expect(room.warnings).toEqual([])
+    expect(await ask('chmod', '/d', {mode: 0o700})).toMatchObject({errno: errno.EOPNOTSUPP})
+    expect(await ask('chmod', '/d', {mode: 0o700})).toMatchObject({errno: errno.EOPNOTSUPP})
+    expect(room.warnings).toHaveLength(1)
+  })
+
   it('refuses links, which the protocol has not', async () => {
     const {ask} = await open()
     expect(await ask('link', '/a', {other: '/b'})).toMatchObject({errno: errno.EPERM})
