@@ -13,7 +13,7 @@ static struct call *unindexed, *by_id[BUCKETS], *by_cookie[BUCKETS];
 /* How long the session may take, at most: no call waits for ever but those that natively do. */
 static uint64_t limit_of(enum kind kind) {
     switch (kind) {
-    case HELD_CONNECT: return 90000 * MS;
+    case HELD_CONNECT: case HELD_UNIX: return 90000 * MS;
     case HELD_LISTEN: case HELD_FILE: return 60000 * MS;
     case HELD_DATAGRAM: return 10000 * MS;
     default: return 0;
@@ -112,6 +112,7 @@ bool calls_any(void) { return calls != NULL; }
 void calls_sweep(void) {
     for (struct call *c; (c = finished);) {
         finished = c->finished;
+        free(c->text);
         free(c);
     }
 }
@@ -122,7 +123,7 @@ void calls_ready(struct call *c) {
     case HELD_RECEIVE: if (receive_attempt(c)) call_end(c); break;
     case HELD_RELAY: connect_progress(c); break;
     case HELD_SEND: datagram_room(c); break;
-    case HELD_CONNECT: case HELD_LISTEN: case HELD_DATAGRAM: case HELD_FILE: break; /* not watched */
+    case HELD_CONNECT: case HELD_LISTEN: case HELD_DATAGRAM: case HELD_UNIX: case HELD_FILE: break; /* not watched */
     }
 }
 
@@ -149,6 +150,7 @@ static void meet_signal(struct call *c) {
 static void gone(struct call *c) {
     if (c->kind == HELD_CONNECT && !c->done) connect_gone(c);
     if (c->kind == HELD_FILE) file_gone(c);
+    else if (c->kind == HELD_UNIX) unix_gone(c);
     else call_end(c);
 }
 /* The session has not answered in time. */
@@ -157,6 +159,7 @@ static void expire(struct call *c) {
     case HELD_CONNECT: case HELD_RELAY: connect_expired(c); break;
     case HELD_DATAGRAM: datagram_expired(c); break;
     case HELD_LISTEN: listen_expired(c); break;
+    case HELD_UNIX: unix_expired(c, ETIMEDOUT); break;
     case HELD_FILE: file_expired(c); break;
     case HELD_ACCEPT: case HELD_RECEIVE: case HELD_SEND: break; /* no limit */
     }
@@ -171,7 +174,15 @@ static bool check_time(struct call *c, uint64_t now) {
         expire(c);
         return true;
     }
+    if (c->kind == HELD_UNIX && c->answered) { /* the relay's backlog was full */
+        unix_progress(c);
+        if (c->over) return true;
+    }
     if (!c->deadline || now < c->deadline) return false;
+    if (c->kind == HELD_UNIX) {
+        unix_expired(c, EAGAIN); /* as natively for SO_SNDTIMEO and a full backlog */
+        return true;
+    }
     if (c->kind == HELD_CONNECT && !c->hurried) {
         c->hurried = true;
         put_begin(MSG_CONNECT_HURRY);
@@ -190,7 +201,7 @@ static void check_caller(struct call *c, uint64_t now) {
     if (!c->attached) return;
     if (!notif_valid(&c->n)) {
         /* Interruptible waits (no WAIT_KILLABLE_RECV): the restarted call comes with a new id. */
-        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_RELAY || c->kind == HELD_LISTEN || c->kind == HELD_FILE)) c->attached = false, c->detached_at = now;
+        if (!killable && (c->kind == HELD_CONNECT || c->kind == HELD_RELAY || c->kind == HELD_LISTEN || c->kind == HELD_UNIX || c->kind == HELD_FILE)) c->attached = false, c->detached_at = now;
         else gone(c);
         return;
     }

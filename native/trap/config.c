@@ -55,7 +55,7 @@ bool config_read(struct reader *r) {
     for (uint32_t i = 0; i < config.nskip; i++) config.skip[i] = get_string(r);
     config.hostname = get_string(r);
     if (r->bad || r->at != r->end) return false;
-    return files_configure() && strlen(config.hostname) <= 64;
+    return files_configure() && unix_configure() && strlen(config.hostname) <= 64;
 }
 bool config_is_local(const struct addr *a) {
     for (uint32_t i = 0; i < config.nlocals; i++) {

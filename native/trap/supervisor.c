@@ -71,6 +71,7 @@ void wire_dispatch(uint8_t type, struct reader *r) {
     }
     case MSG_KILL_TREE: kill_tree(); break;
     case MSG_FILE_ANSWER: file_answered(r); break;
+    case MSG_CONNECT_UNIX_ANSWER: unix_answered(r); break;
     case MSG_FILES_CHANGED: files_changed(); break;
     case MSG_FILE_BUSY: {
         uint64_t id = get_u64(r);
@@ -215,6 +216,7 @@ static void on_event(struct watcher *tag, uint32_t events) {
  * fail, and take what it has not read yet with it. */
 static void farewell(void) {
     listeners_end();
+    bridges_end();
     put_begin(MSG_TREE_EMPTY);
     put_end();
     epoll_forget(children_fd);
@@ -276,6 +278,7 @@ int supervise(int reaper_pidfd) {
         if (made_due() && now >= made_due()) made_tick();
         if (kept_any()) kept_tick();
         calls_sweep();
+        bridges_sweep();
         /* Not on every turn: whatever comes between an answer and our sleep delays the answered process. */
         if ((ended || killing) && !reap()) break;
         ended = false;

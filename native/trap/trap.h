@@ -131,7 +131,7 @@ void interrupt_end(void);
 #include "net/made.h"
 
 /* ---- calls that are held (calls.c) ---- */
-enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM, HELD_SEND, HELD_FILE };
+enum kind { HELD_ACCEPT, HELD_RECEIVE, HELD_CONNECT, HELD_RELAY, HELD_LISTEN, HELD_DATAGRAM, HELD_SEND, HELD_UNIX, HELD_FILE };
 struct watcher { void (*ready)(struct watcher *w, uint32_t events); }; /* first member of what epoll_watch gets as its tag */
 struct call {
     struct watcher watcher;
@@ -152,6 +152,7 @@ struct call {
     unsigned received; uint64_t until; /* recvmmsg */
     /* the answer, kept while detached */
     uint8_t outcome; int32_t error; struct addr relay, local;
+    char *text; /* HELD_UNIX: the relay's path; heap */
     struct file_call *file; /* HELD_FILE */
 };
 struct call *call_hold(enum kind kind, const notif *n, int fd, uint32_t watch);

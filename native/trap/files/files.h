@@ -46,6 +46,7 @@ bool place_remote(const struct place *p);           /* READ or WRITE */
 const char *place_real(pid_t tid, const struct place *p, char buffer[PATH_MAX + 32]); /* VIA, OVERLAY: what to act on */
 const char *path_magic(pid_t tid, const char *path, pid_t *owner, char name[24]); /* of /proc/self/fd/5/x: "fd/5", and "/x"; NULL: another */
 bool path_normalise(char *path);                    /* absolute, in place; true: it had ".." */
+bool path_foreign(pid_t tid);                       /* chroot'ed, or in another mount namespace */
 const char *path_below_files(const char *path);     /* the remote path of a copy's path; NULL when it is none */
 extern bool files_given; /* some process has got a descriptor of a copy: from now on relative paths may be remote */
 

@@ -51,7 +51,7 @@ const char *path_below_files(const char *path) {
 }
 
 /* chroot'ed, or in another mount namespace: its paths are not ours to judge. */
-static bool foreign(pid_t tid) {
+bool path_foreign(pid_t tid) {
     static ino_t ours;
     char link[40], root[PATH_MAX];
     struct stat st;
@@ -134,8 +134,8 @@ static bool leads_to_copy(pid_t tid, char path[PATH_MAX]) {
 
 void place_judge(const notif *n, struct place *p) {
     p->class = class_of(n->pid, p->path, p->length);
-    if (p->class != PLACE_LOCAL && (foreign(n->pid) || (!p->through && loader_asks(n, p->path)))) p->class = PLACE_LOCAL;
-    else if (p->class == PLACE_LOCAL && (p->through || p->mapped)) p->class = foreign(n->pid) ? PLACE_LOCAL : PLACE_VIA;
+    if (p->class != PLACE_LOCAL && (path_foreign(n->pid) || (!p->through && loader_asks(n, p->path)))) p->class = PLACE_LOCAL;
+    else if (p->class == PLACE_LOCAL && (p->through || p->mapped)) p->class = path_foreign(n->pid) ? PLACE_LOCAL : PLACE_VIA;
 }
 void place_find(const notif *n, int at, uint64_t address, struct place *p, char path[PATH_MAX]) {
     static char written[PATH_MAX], full[2 * PATH_MAX];
@@ -177,17 +177,17 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
     if (p->length >= PATH_MAX) return;
     memcpy(path, full, p->length + 1);
     if (named && (p->overlay = overlay_at(path))) {
-        if (!foreign(n->pid)) p->class = PLACE_OVERLAY;
+        if (!path_foreign(n->pid)) p->class = PLACE_OVERLAY;
         return;
     }
     if (!files_length || !is_utf8((uint8_t *)path, (uint8_t *)path + p->length)) return;
     if (!absolute && !p->through) { /* never remote, but it may be one that nobody shall find */
-        if (rules && rules_match(rules, path, p->length) == LABEL_NOT_FOUND && !foreign(n->pid)) p->class = PLACE_NOT_FOUND;
+        if (rules && rules_match(rules, path, p->length) == LABEL_NOT_FOUND && !path_foreign(n->pid)) p->class = PLACE_NOT_FOUND;
         return;
     }
     if (p->up && absolute && !p->through && rules) p->through = leaves_remote(n->pid, written);
     if (mapping && absolute && !p->through && rules_match(mapping, path, p->length)) {
-        p->class = foreign(n->pid) || loader_asks(n, path) ? PLACE_LOCAL : PLACE_MAP;
+        p->class = path_foreign(n->pid) || loader_asks(n, path) ? PLACE_LOCAL : PLACE_MAP;
         return;
     }
     place_judge(n, p);

@@ -258,6 +258,7 @@ void on_connect(const notif *n) {
     }
     ssize_t k = mem_read(n->pid, n->data.args[1], &ss, length);
     if (k < 0) mem_refused(n->pid, k, "connect");
+    if (k >= 0 && ss.ss_family == AF_UNIX && on_connect_unix(n, (const void *)&ss, (socklen_t)length)) return;
     if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || ((to.port == 0 || config_is_local(&to)) && !udp_relayed)) {
         answer_continue(n);
         return;

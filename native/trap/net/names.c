@@ -76,11 +76,12 @@ static struct sock *known_by_inode(int64_t inode) {
     return s;
 }
 void on_name(const notif *n, bool peer) {
-    struct info i;
+    struct info i = {0};
     struct addr name = {0};
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     struct sock *by_inode = fd == -NOT_MADE ? known_by_inode(socket_inode(n->pid, (int)n->data.args[0])) : NULL;
-    if (by_inode) {
+    if (by_inode && by_inode->domain == AF_UNIX && peer && unix_peer(n, by_inode)) return;
+    if (by_inode && by_inode->domain != AF_UNIX) {
         i.domain = by_inode->domain;
         name = peer ? by_inode->peer : by_inode->local;
     }
@@ -95,7 +96,9 @@ void on_name(const notif *n, bool peer) {
             if (!name.port) name.port = s->actual.port;
         }
     }
+    bool shown = peer && fd >= 0 && i.domain == AF_UNIX && unix_peer(n, sock_find(i.cookie));
     if (fd >= 0) close(fd);
+    if (shown) return;
     struct sockaddr_storage ss;
     socklen_t length = name.family ? addr_to_sockaddr(&name, i.domain, &ss) : 0;
     if (!length) answer_continue(n);

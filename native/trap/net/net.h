@@ -11,6 +11,16 @@ void connect_expired(struct call *c);
 bool stream_stays(int fd, const struct addr *to); /* connect(2) of this TCP socket is the kernel's affair */
 bool sock_needs_ipv6(int fd, const struct info *i);
 uint64_t next_id(void);
+struct sockaddr_un;
+bool unix_configure(void);                       /* unix.c */
+bool on_connect_unix(const notif *n, const struct sockaddr_un *to, socklen_t length); /* false: the kernel's affair */
+void unix_answered(struct reader *r);
+void unix_progress(struct call *c);
+void unix_expired(struct call *c, int error);
+void unix_gone(struct call *c);
+bool unix_peer(const notif *n, const struct sock *s);
+void bridges_sweep(void);
+void bridges_end(void);
 void on_bind(const notif *n);                    /* bind.c */
 void on_listen(const notif *n);                  /* listen.c */
 void listen_answered(uint64_t id, int error);

@@ -193,6 +193,7 @@ void sock_sweep(void) {
             }
             *at = sock->next;
             unlink_inode(sock);
+            free(sock->path);
             free(sock);
             count--;
         }

@@ -10,6 +10,7 @@ struct sock {
     bool datagram, bound, relayed, accepted, listening, listen_seen, by_address, missed;
     bool ordinary;                  /* accepted from somebody who is not the session */
     uint64_t listener_id;
+    char *path; uint8_t path_length; /* unix, relayed: whom it asked for */
     struct addr asked, actual;      /* bound */
     struct addr via;                /* relayed, accepted: the kernel's own peer, to notice a reconnected socket */
     struct addr peer, local;        /* what the program shall see; local.family 0: the truth */

@@ -143,6 +143,7 @@ export interface RunOptions extends Partial<Omit<TrapOptions, 'stdio'>> {
   listen?: TrapHandlers['listen']
   file?: TrapHandlers['file']
   fileClosed?: TrapHandlers['fileClosed']
+  connectUnix?: TrapHandlers['connectUnix']
 }
 
 const defaultEnv = {PATH: process.env.PATH ?? '', HOME: '/tmp', PYTHONUNBUFFERED: '1'}
@@ -199,7 +200,7 @@ export async function run(options: RunOptions): Promise<Run> {
   const listeners: Listener[] = []
   const closed: number[] = []
   const warnings: string[] = []
-  const {program, arguments: args = [], connect, listen, file, fileClosed, ...rest} = options
+  const {program, arguments: args = [], connect, listen, file, fileClosed, connectUnix, ...rest} = options
   try {
     const trap = await startTrap(
       {
@@ -231,6 +232,12 @@ export async function run(options: RunOptions): Promise<Run> {
         },
         async file(request) {
           const answer = file ? file(request) : {errno: 5}
+          changed()
+          return answer
+        },
+        async connectUnix(request) {
+          if (!connectUnix) throw new Error('this test expects no unix socket')
+          const answer = connectUnix(request)
           changed()
           return answer
         },
