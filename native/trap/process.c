@@ -28,6 +28,10 @@ static bool status_read(pid_t tid, struct status *s) {
     if ((at = strstr(text, "\nSigIgn:"))) s->ignored = strtoull(at + 8, NULL, 16);
     return true;
 }
+bool process_ended(pid_t tid) { /* or about to: a zombie has no descriptors */
+    struct status s;
+    return !status_read(tid, &s) || s.state == 'Z' || s.state == 'X';
+}
 pid_t process_of(pid_t tid) {
     struct status s;
     return status_read(tid, &s) && s.tgid ? s.tgid : tid;

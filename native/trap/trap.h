@@ -114,6 +114,7 @@ ssize_t mem_string(pid_t tid, uint64_t at, char *to, size_t cap);
 int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *sa, socklen_t n);
 void mem_refused(pid_t tid, ssize_t error, const char *what); /* warns once a process when it may not be looked into */
 pid_t process_of(pid_t tid);
+bool process_ended(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno; without pidfd_getfd of sockets that we made only, else -NOT_MADE */
 int fd_free(pid_t tid, int low, int high);
 struct image { pid_t parent; uint64_t started, stack, arguments, device, inode; }; /* which program a process runs; stack 0: may not be looked into */

@@ -114,7 +114,7 @@ bool on_close(const notif *n) {
 }
 static bool still_held(const struct made *m) {
     int64_t inode = socket_inode(m->holder, m->number);
-    return inode == (int64_t)m->inode || inode == -EACCES || inode == -EPERM;
+    return inode == (int64_t)m->inode || ((inode == -EACCES || inode == -EPERM) && !process_ended(m->holder)); /* nobody may look at a zombie of his */
 }
 static void see(pid_t pid, int number, uint64_t inode, void *context) {
     struct made *m = *find(inode);
