@@ -13,6 +13,7 @@ static int directory(const char *path) {
     return fd < 0 ? -errno : fd;
 }
 static void answered(struct file_call *fc, const struct file_answer *a) {
+    if (file_is_here(fc, a)) return;
     int fd = a->error ? -a->error : S_ISDIR(a->mode) ? directory(a->source) : -ENOTDIR;
     if (fd >= 0) files_given = true;
     enter(fc, fd);

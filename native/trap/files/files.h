@@ -42,6 +42,7 @@ struct place {
 void place_find(const notif *n, int at, uint64_t address, struct place *p, char path[PATH_MAX]);
 void place_judge(const notif *n, struct place *p);  /* again, for another path */
 void place_for_write(struct place *p);              /* PLACE_READ and PLACE_OVERLAY become the local file */
+bool place_above_own(pid_t tid, const struct place *p); /* a parent of the working directory, or of what was started */
 bool place_remote(const struct place *p);           /* READ or WRITE */
 const char *place_real(pid_t tid, const struct place *p, char buffer[PATH_MAX + 32]); /* VIA, OVERLAY: what to act on */
 const char *path_magic(pid_t tid, const char *path, pid_t *owner, char name[24]); /* of /proc/self/fd/5/x: "fd/5", and "/x"; NULL: another */
@@ -104,6 +105,7 @@ void file_begin(const notif *n, const struct place *p); /* its row's run, for a 
 void file_result(struct file_call *fc, int64_t result); /* negative: -errno. This and the next three answer and free */
 void file_continue(struct file_call *fc);
 void file_inject(struct file_call *fc, int fd, bool cloexec); /* closes fd */
+bool file_is_here(struct file_call *fc, const struct file_answer *a); /* continued: the target has no such directory, but we are in it */
 void file_drop(struct file_call *fc);                   /* answered already, or the caller is gone */
 extern const struct file_row file_rows_write[];         /* write.c's own; the last has number -1 */
 

@@ -17,6 +17,7 @@ static void link_answered(struct file_call *fc, const struct file_answer *a) {
     uint64_t to;
     int size;
     arguments(&fc->n, &to, &size);
+    if (file_is_here(fc, a)) return;
     if (a->error) file_result(fc, -a->error);
     else if (!S_ISLNK(a->mode)) file_result(fc, fc->place[0].slash && !S_ISDIR(a->mode) ? -ENOTDIR : -EINVAL);
     else file_result(fc, give_text(&fc->n, to, (uint64_t)size, a->text, strlen(a->text)));
@@ -65,7 +66,9 @@ bool local_getcwd(const notif *n, const struct place *p) {
 
 static bool is_list(const struct file_call *fc) { return fc->n.data.nr == SYS_listxattr || fc->n.data.nr == SYS_llistxattr; }
 static bool is_link(const struct file_call *fc) { return fc->n.data.nr == SYS_lgetxattr || fc->n.data.nr == SYS_llistxattr; }
-static void xattr_answered(struct file_call *fc, const struct file_answer *a) { file_result(fc, a->error ? -a->error : is_list(fc) ? 0 : -ENODATA); }
+static void xattr_answered(struct file_call *fc, const struct file_answer *a) {
+    if (!file_is_here(fc, a)) file_result(fc, a->error ? -a->error : is_list(fc) ? 0 : -ENODATA);
+}
 void run_xattr(struct file_call *fc) {
     const __u64 *a = fc->n.data.args;
     char path[PATH_MAX + 32], name[256];

@@ -46,6 +46,7 @@ static void give_writable(struct file_call *fc, int fd, const struct file_answer
 }
 static void opened(struct file_call *fc, const struct file_answer *a) {
     bool writes = writing(fc->flags);
+    if (!writes && file_is_here(fc, a)) return;
     if (a->error) {
         file_result(fc, -a->error);
         return;

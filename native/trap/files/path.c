@@ -67,6 +67,13 @@ static bool own(pid_t tid, const char *path) {
     if (k > 1 && !path_below_files(link) && below(path, link, (size_t)k)) return true;
     return path_link(tid, "exe", link) > 0 && !strcmp(path, link);
 }
+/* Realpath and mkdir -p look at every parent of a path, of which the target may have none: /builds of a CI runner. */
+bool place_above_own(pid_t tid, const struct place *p) {
+    char link[PATH_MAX];
+    if (p->through || p->mapped) return false;
+    if (below(config.cwd, p->path, p->length) || below(config.program, p->path, p->length)) return true;
+    return path_link(tid, "cwd", link) > 0 && !path_below_files(link) && below(link, p->path, p->length);
+}
 static enum place_class class_of(pid_t tid, const char *path, size_t n) {
     unsigned label = rules ? rules_match(rules, path, n) : LABEL_NONE;
     switch (label) {

@@ -23,6 +23,7 @@ static int read_native(struct file_call *fc, const char *path, int flags, union 
 static void stat_answered(struct file_call *fc, const struct file_answer *a) {
     union native v;
     int error = -a->error;
+    if (file_is_here(fc, a)) return;
     if (!error && fc->place[0].slash && !S_ISDIR(a->mode)) error = -ENOTDIR;
     if (!error) error = read_native(fc, a->source, AT_SYMLINK_NOFOLLOW | ((int)fc->flags & AT_STATX_SYNC_TYPE), &v);
     if (error == -ENOENT && !a->error && fc->tries++ == 0) { /* an answer kept, whose copy the session has taken away since */
@@ -85,6 +86,7 @@ void run_stat(struct file_call *fc) {
 /* What the target refuses to its agent shows when the file is opened; whether it can be run is seen from its mode. */
 static void access_answered(struct file_call *fc, const struct file_answer *a) {
     int error = -a->error;
+    if (file_is_here(fc, a)) return;
     if (!error && fc->place[0].slash && !S_ISDIR(a->mode)) error = -ENOTDIR;
     if (!error && (fc->mode & X_OK) && !S_ISDIR(a->mode) && !(a->mode & 0111)) error = -EACCES;
     file_result(fc, error);

@@ -512,6 +512,30 @@ inEachCondition('paths', (condition) => {
     expect(remote.asked).toEqual([`open ${pattern}`, 'open /app/test.txt', `open ${join(directory, '../outside')}`])
   })
 
+  it('lead to the working directory though the target has none of its parents', async () => {
+    using remote = target({modeReadOnly: ['.']})
+    const parent = join(directory, '..')
+    const got = await lines(
+      remote,
+      [
+        ['realpath', join(directory, 'here')],
+        ['access=1', parent],
+        ['readlink', parent],
+        ['stat', parent],
+        ['xattr', parent],
+        ['stat', '/elsewhere'],
+        ['cd', parent],
+        ['cd', '/app'],
+        ['stat', directory],
+      ],
+      {cwd: directory},
+    )
+    expect(got.slice(0, 3)).toEqual([join(directory, 'here'), '0', 'EINVAL'])
+    expect(got[3]).toMatch(/^41777 0:0 /)
+    expect(got.slice(4, 8)).toEqual(['ENODATA none', 'ENOENT', parent, '/app'])
+    expect(got[8]).toMatch(/^40777 /)
+  })
+
   it('that relative ones are local, but for those that shall not be found', async () => {
     using remote = target({notFound: [`^${directory}/secret`], local: localPaths, modeReadOnly: ['.']})
     writeFileSync(join(directory, 'secret'), 'secret\n')
