@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import {compilePatterns} from '../../../../src/patterns/index.ts'
 import {pathClasses} from '../../../../src/trap/types.ts'
-import {cleanUp, python, run, which, type Run} from '../../trap/harness.ts'
+import {cleanUp, compile, python, run, which, type Run} from '../../trap/harness.ts'
 import {Room} from './room.ts'
 
 /** Exists in no test machine; everything below is the target's. */
@@ -193,5 +193,38 @@ with open('${TOP}/mapped', 'w+b') as f:
   it('saves what a program wrote that is killed', async () => {
     await shell(`sh -c 'exec 3> ${TOP}/f; printf unsaved >&3; kill -9 $$'; true`)
     expect(there('f')).toBe('unsaved')
+  })
+
+  it('keeps what fsync has acknowledged, and gives the errors of the target', async () => {
+    fs.writeFileSync(room.at(`${TOP}/old`), 'old text\n')
+    const commands = (text: string) => below(compile('write'), ...text.replaceAll('@', TOP).split(' '))
+    expect(await commands('append @/old write more fsync kill')).toBe('append 0\nwrite 0\nfsync 0\n')
+    expect(there('old')).toBe('old text\nmore')
+    const results = await commands(
+      'mkdir @/d mkdir @/d rename @/old @/d/new rmdir @/d read @/old read @/d/new chmod @/d/new 600 truncate @/d/new 3 utimens @/d/new unlink @/d/new rmdir @/d',
+    )
+    expect(results.trimEnd().split('\n')).toEqual([
+      'mkdir 0',
+      'mkdir EEXIST',
+      'rename 0',
+      'rmdir ENOTEMPTY',
+      'read ENOENT',
+      'read 0',
+      'chmod 0',
+      'truncate 0',
+      'utimens 0',
+      'unlink 0',
+      'rmdir 0',
+    ])
+  })
+
+  it('executes programs and scripts of the target, and what it has just written', async () => {
+    fs.writeFileSync(room.at(`${TOP}/run.sh`), '#!/bin/sh\necho "$0 $*"\n', {mode: 0o755})
+    fs.copyFileSync('/bin/echo', room.at(`${TOP}/echo`))
+    const output = await shell(
+      `${TOP}/run.sh a b; ${TOP}/echo hi; cd ${TOP}; printf '#!/bin/sh\\necho made $0\\n' > s; chmod 755 s; ./s; cp /bin/echo e; ./e copied`,
+    )
+    expect(output).toBe(`${TOP}/run.sh a b\nhi\nmade ./s\ncopied\n`)
+    expect(fs.statSync(room.at(`${TOP}/s`)).mode & 0o777).toBe(0o755)
   })
 })
