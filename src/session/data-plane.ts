@@ -1,6 +1,10 @@
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
+import type {Config} from '../config/index.ts'
 import {DnsRelay} from '../proxy/dns-relay.ts'
+import type {PathContext} from '../proxy/files/default-paths.ts'
+import {FileProxy, type Unsaved} from '../proxy/files/file-proxy.ts'
+import {fileRules} from '../proxy/files/rules.ts'
 import {FlowControl} from '../proxy/flow.ts'
 import {IncomingProxy} from '../proxy/incoming.ts'
 import {OutgoingTcpProxy} from '../proxy/outgoing-tcp.ts'
@@ -8,7 +12,7 @@ import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresses.ts'
 import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
 import type {ClientSession, ResponseError} from '../protocol/index.ts'
-import type {Trap} from '../trap/trap.ts'
+import type {FileOptions, Trap} from '../trap/trap.ts'
 
 /** Files of the pod that name resolution reads. */
 export interface ResolverFiles {
@@ -24,12 +28,16 @@ export class DataPlane {
   readonly tcp: OutgoingTcpProxy
   readonly udp: OutgoingUdpProxy
   readonly #agent: ClientSession
+  readonly #warn: (text: string) => void
   #dns?: DnsRelay
+  /** Remote files; undefined when all files are local. */
+  #files?: FileProxy
   /** Set once the program runs: dials are announced to it. */
   trap?: Trap
 
   constructor(agent: ClientSession, warn: (text: string) => void) {
     this.#agent = agent
+    this.#warn = warn
     const flow = new FlowControl({pause: () => agent.connection.pause(), resume: () => agent.connection.resume()})
     const send: ClientSession['send'] = (message) => agent.send(message)
     const ip = ({address, port}: Endpoint) => ({type: 'Ip' as const, value: {ip: address, port}})
@@ -99,6 +107,42 @@ export class DataPlane {
     if (files.hosts !== undefined) overlay('hosts', files.hosts)
     overlay('nsswitch.conf', withDnsHosts(readLocal('/etc/nsswitch.conf')))
     return overlays
+  }
+
+  /**
+   * Prepares remote files, whose copies live in `directory` (private, not there yet). Returns what the trap needs to know;
+   * undefined in mode `local`.
+   */
+  startFiles(config: Config['feature']['fs'], context: PathContext, directory: string): FileOptions | undefined {
+    const rules = fileRules(config, context)
+    if (!rules) return undefined
+    mkdirSync(directory, {recursive: true, mode: 0o700})
+    this.#files = new FileProxy({
+      agent: this.#agent,
+      directory,
+      classify: rules.classify,
+      map: rules.map,
+      warn: this.#warn,
+      filesChanged: () => this.trap?.filesChanged(),
+    })
+    return {
+      directory: this.#files.directory,
+      rules: rules.rules,
+      mapping: rules.mapping,
+      writable: rules.writable,
+    }
+  }
+
+  /** The session's half of remote files; undefined in mode `local`. */
+  get files(): FileProxy | undefined {
+    return this.#files
+  }
+
+  /** Brings what the program has written to the target; resolves with what could not be brought. */
+  async saveFiles(): Promise<Unsaved[]> {
+    const unsaved = (await this.#files?.flush()) ?? []
+    await this.#files?.close()
+    return unsaved
   }
 
   /** Ends every relay; connections of the program are reset. The agent's connection is the owner's. */

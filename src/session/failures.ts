@@ -83,6 +83,18 @@ export function agentLost(reason: string, detail?: string): ErrorReport {
   }
 }
 
+/** Files that the program wrote could not be brought to the target; they are kept in `folder`. */
+export function filesUnsaved(files: readonly {path: string; reason: string}[], folder: string): ErrorReport {
+  return {
+    code: 'FILES_UNSAVED',
+    exit: 'agentLost',
+    what: `${files.length === 1 ? 'A file' : `${files.length} files`} that the program wrote could not be written to the target.`,
+    why: `For ${files[0]?.path}: ${files[0]?.reason}`,
+    next: [`What was written is kept in ${folder}, by its path in the target.`],
+    detail: files.map(({path, reason}) => `${path}: ${reason}`).join('\n'),
+  }
+}
+
 /** The agent ended the conversation with a text of its own: other rules in the target, or something that it cannot do. */
 export function agentRefused(text: string): ErrorReport {
   const dirty = /dirty iptables|another mirrord agent/i.test(text)

@@ -1,6 +1,8 @@
 import {closeSync} from 'node:fs'
 import {constants} from 'node:os'
-import {startTrap, type Listener, type Trap} from '../trap/trap.ts'
+import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
+import {skipNames} from '../config/index.ts'
+import {compilePatterns} from '../patterns/index.ts'
 import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
@@ -13,6 +15,10 @@ export interface Prepared {
   environment: Record<string, string>
   /** Files of the target that it sees instead of local ones. */
   overlays: {path: string; source: string}[]
+  /** Remote files; undefined when all files are local. */
+  files?: FileOptions
+  /** The target's host name; undefined for this machine's. */
+  hostname?: string
 }
 
 /** Told about the program's listeners. */
@@ -31,7 +37,7 @@ export interface ProgramEvents {
 export async function runProgram(
   spec: SessionSpec,
   dataPlane: DataPlane,
-  {environment, overlays}: Prepared,
+  {environment, overlays, files, hostname}: Prepared,
   events: ProgramEvents,
 ): Promise<{trap: Trap; close(): void}> {
   const {program, foreground, outputDirectory, intercept, trapPath, config} = spec
@@ -68,11 +74,18 @@ export async function runProgram(
         outgoing,
         overlays,
         local: [{cidr: dataPlane.address}],
+        files,
+        hostname,
+        skip: skipNames(config),
+        unixStreams: unixStreams(outgoing.unix_streams),
       },
       {
         connect: (request) => (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request),
         listen,
         listenerClosed: closed,
+        file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),
+        fileClosed: (object) => dataPlane.files?.closed(object),
+        connectUnix: (request) => dataPlane.unix.connect(request),
         warning: (text) => events.log(`trap: ${text}`),
       },
     )
@@ -85,3 +98,7 @@ export async function runProgram(
     if (output) for (const fd of Object.values(output)) closeSync(fd)
   }
 }
+
+/** The automaton of the unix socket paths that are connected in the target. */
+const unixStreams = (patterns: readonly string[] = []) =>
+  patterns.length > 0 ? compilePatterns(patterns.map((pattern) => ({pattern, label: 1, ignoreCase: true}))) : undefined

@@ -23,6 +23,7 @@ import {
   describeExit,
   diedBeforeReady,
   diedDuringRun,
+  filesUnsaved,
   interceptionUnavailable,
   notReadyInTime,
   stealRefused,
@@ -31,6 +32,7 @@ import {
 import type {LaunchEvent, Phase, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
 import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
+import {keepUnsaved, pathContext} from './remote-files.ts'
 import {runProgram, type Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
 import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
@@ -47,6 +49,8 @@ const OVERTAKEN_MS = 10_000
 /** Starting and ending the short agent that removes the rules of a lost one. */
 const CLEAN_MS = 60_000
 const DEFAULT_GRACE_MS = 10_000
+/** Bringing to the target what the program had written, after its end. */
+const SAVE_MS = 120_000
 
 /** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
 interface End {
@@ -255,16 +259,22 @@ export class Session {
 
   async #prepareProgram(agent: AgentLink, dataPlane: DataPlane): Promise<{value: Prepared; text: string}> {
     const {config, environment, intercept} = this.#spec
-    const {env, network} = config.feature
-    const [remote, resolvConf, hosts] = await Promise.all([
+    const {env, fs, network} = config.feature
+    const [remote, resolvConf, hosts, hostname] = await Promise.all([
       readRemoteEnvironment(agent.connection, env),
       intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/resolv.conf') : undefined,
       intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
+      intercept && config.feature.hostname ? readRemoteFile(agent.connection, '/etc/hostname') : undefined,
     ])
     const overlays =
       intercept && network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}, this.#directory.files) : []
+    const files = intercept
+      ? dataPlane.startFiles(fs, pathContext(this.#spec), path.join(this.#directory.files, 'remote'))
+      : undefined
+    // What the program wrote is saved when it has ended, while the agent is still there.
+    this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
     return {
-      value: {environment: composeEnvironment(environment, remote, env), overlays},
+      value: {environment: composeEnvironment(environment, remote, env), overlays, files, hostname: hostname?.trim()},
       text: `Environment of the target: ${remote.size} variables`,
     }
   }
@@ -345,6 +355,16 @@ export class Session {
     this.#lost = true
     this.#failure = agentLost('It did not answer any more when the session was stopped.')
     this.#log(`end: ${this.#failure.code}`)
+  }
+
+  /** What could not be brought to the target is kept beside the program's output, and fails the stop. */
+  async #saveFiles(dataPlane: DataPlane): Promise<void> {
+    const unsaved = await dataPlane.saveFiles()
+    if (unsaved.length === 0) return
+    const folder = keepUnsaved(unsaved, this.#spec.outputDirectory ?? this.#spec.program.cwd)
+    const failure = filesUnsaved(unsaved, folder)
+    this.#log(`files: ${failure.what} ${failure.detail ?? ''}`)
+    this.#failure ??= failure
   }
 
   async #endTree(trap: Trap): Promise<void> {
