@@ -1,7 +1,7 @@
 import {copyFileSync, mkdirSync, mkdtempSync} from 'node:fs'
 import path from 'node:path'
 import type {PathContext} from '../proxy/files/default-paths.ts'
-import type {Unsaved} from '../proxy/files/writers.ts'
+import type {Unsaved} from '../proxy/files/file-proxy.ts'
 import type {SessionSpec} from './spec.ts'
 
 /** What the default path rules are built from, of one session. */

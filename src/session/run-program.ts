@@ -2,7 +2,6 @@ import {closeSync} from 'node:fs'
 import {constants} from 'node:os'
 import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
 import {skipNames} from '../config/index.ts'
-import {compilePatterns} from '../patterns/index.ts'
 import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
@@ -77,15 +76,13 @@ export async function runProgram(
         files,
         hostname,
         skip: skipNames(config),
-        unixStreams: unixStreams(outgoing.unix_streams),
       },
       {
         connect: (request) => (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request),
         listen,
         listenerClosed: closed,
         file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),
-        fileClosed: (object) => dataPlane.files?.closed(object),
-        connectUnix: (request) => dataPlane.unix.connect(request),
+        fileClosed: (object) => void dataPlane.files?.closed(object),
         warning: (text) => events.log(`trap: ${text}`),
       },
     )
@@ -98,7 +95,3 @@ export async function runProgram(
     if (output) for (const fd of Object.values(output)) closeSync(fd)
   }
 }
-
-/** The automaton of the unix socket paths that are connected in the target. */
-const unixStreams = (patterns: readonly string[] = []) =>
-  patterns.length > 0 ? compilePatterns(patterns.map((pattern) => ({pattern, label: 1, ignoreCase: true}))) : undefined

@@ -37,7 +37,7 @@ const fsModes = ['read', 'write', 'local', 'localwithoverrides'] as const
 const files = 'remote files of mounted volumes come with the semantics features'
 const fs = section(
   {
-    mode: field(z.enum(fsModes).default('local'), {
+    mode: field(z.enum(fsModes).default('read'), {
       doc:
         'Which side files are on that no pattern decides: "read" reads from the target and writes here, "write" does both ' +
         'there, "localwithoverrides" neither; with "local" no file is remote, whatever the patterns say.',

@@ -18,6 +18,8 @@ const O_PATH = 0o10000000
 /** Open flags with which a file is made or changed. */
 const WRITING = constants.O_WRONLY | constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC
 
+export type {Unsaved} from './writers.ts'
+
 /** What a `FileProxy` works with. */
 export interface FileProxyOptions {
   agent: FileAgent
