@@ -19,7 +19,9 @@ export interface Language {
 const onPath = (...names: string[]) =>
   names
     .flatMap((name) =>
-      [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((folder) => path.join(folder, name)),
+      name.startsWith('/')
+        ? [name]
+        : [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((folder) => path.join(folder, name)),
     )
     .find((file) => existsSync(file))
 
@@ -73,7 +75,8 @@ const recipes: readonly Recipe[] = [
   {language: 'Node', needs: ['node'], build: (_, source) => [node, source('app.mjs')], always: true},
   {language: 'Bun', needs: ['bun'], build: script('app.mjs')},
   {language: 'Deno', needs: ['deno'], build: script('app.mjs', 'run', '--allow-all')},
-  {language: 'Python', needs: ['python3'], build: script('app.py'), always: true},
+  // The system's: a plain user may not read what lies in somebody's home.
+  {language: 'Python', needs: ['/usr/bin/python3', 'python3'], build: script('app.py'), always: true},
   {language: 'Ruby', needs: ['ruby'], build: script('app.rb')},
   {language: 'PHP', needs: ['php'], build: script('app.php')},
   {
