@@ -9,6 +9,7 @@ import {FlowControl} from '../proxy/flow.ts'
 import {IncomingProxy} from '../proxy/incoming.ts'
 import {OutgoingTcpProxy} from '../proxy/outgoing-tcp.ts'
 import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
+import {OutgoingUnixProxy} from '../proxy/outgoing-unix.ts'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresses.ts'
 import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
 import type {ClientSession, ResponseError} from '../protocol/index.ts'
@@ -24,20 +25,27 @@ export interface ResolverFiles {
 export class DataPlane {
   /** The session's own loopback address; connections to it are never intercepted. */
   readonly address = pickLoopbackAddress()
+  /** Destinations that the program reaches from here. */
+  readonly local: {cidr: string; port?: number}[] = [{cidr: this.address}]
   readonly incoming: IncomingProxy
   readonly tcp: OutgoingTcpProxy
   readonly udp: OutgoingUdpProxy
+  readonly unix: OutgoingUnixProxy
   readonly #agent: ClientSession
   readonly #warn: (text: string) => void
+  readonly #directory: string
   #dns?: DnsRelay
   /** Remote files; undefined when all files are local. */
   #files?: FileProxy
   /** Set once the program runs: dials are announced to it. */
   trap?: Trap
 
-  constructor(agent: ClientSession, warn: (text: string) => void) {
+  /** @param directory private directory of the session, for sockets and copies of files; made when needed */
+  constructor(agent: ClientSession, directory: string, warn: (text: string) => void) {
     this.#agent = agent
     this.#warn = warn
+    this.#directory = directory
+    mkdirSync(directory, {recursive: true, mode: 0o700})
     const flow = new FlowControl({pause: () => agent.connection.pause(), resume: () => agent.connection.resume()})
     const send: ClientSession['send'] = (message) => agent.send(message)
     const ip = ({address, port}: Endpoint) => ({type: 'Ip' as const, value: {ip: address, port}})
@@ -51,6 +59,14 @@ export class DataPlane {
     this.udp = new OutgoingUdpProxy({
       address: this.address,
       connect: (remote, accept) => agent.connectUdp(ip(remote), accept),
+      send,
+      flow,
+      warn,
+    })
+    this.unix = new OutgoingUnixProxy({
+      directory,
+      connectStream: (address, accept) => agent.connectTcp(address, accept),
+      connectSeqpacket: (address, accept) => agent.connectSeqpacket(address, accept),
       send,
       flow,
       warn,
@@ -72,24 +88,27 @@ export class DataPlane {
     agent.onDrain = () => flow.drained()
     agent.handlers.steal = (message) => this.incoming.receive(message)
     agent.handlers.outgoingRead = (kind, id, bytes) => {
+      if (this.unix.read(kind, id, bytes)) return
       if (kind === 'TcpOutgoing') this.tcp.read(id, bytes)
       else if (kind === 'UdpOutgoing') this.udp.read(id, bytes)
     }
     agent.handlers.outgoingClosed = (kind, id) => {
+      if (this.unix.closed(kind, id)) return
       if (kind === 'TcpOutgoing') this.tcp.closed(id)
       else if (kind === 'UdpOutgoing') this.udp.closed(id)
     }
   }
 
   /**
-   * Writes the files with which the program resolves names as the pod does into `directory`, and starts the nameserver on
-   * the session's address where that is possible. Returns the overlays for the trap.
+   * Writes the files with which the program resolves names as the pod does, and starts the nameserver on the session's address
+   * where that is possible. Returns the overlays for the trap.
    */
-  async resolver(files: ResolverFiles, directory: string): Promise<{path: string; source: string}[]> {
-    mkdirSync(path.join(directory, 'etc'), {recursive: true, mode: 0o700})
+  async resolver(files: ResolverFiles): Promise<{path: string; source: string}[]> {
+    const directory = path.join(this.#directory, 'etc')
+    mkdirSync(directory, {recursive: true, mode: 0o700})
     const overlays: {path: string; source: string}[] = []
     const overlay = (name: string, text: string) => {
-      const source = path.join(directory, 'etc', name)
+      const source = path.join(directory, name)
       writeFileSync(source, text, {mode: 0o644})
       overlays.push({path: `/etc/${name}`, source})
     }
@@ -109,13 +128,21 @@ export class DataPlane {
     return overlays
   }
 
+  /** The same when names stay this machine's business: its own files, and its nameservers are asked from here. */
+  localResolver(): {path: string; source: string}[] {
+    for (const address of nameservers(readLocal('/etc/resolv.conf') ?? '')) this.local.push({cidr: address, port: 53})
+    return ['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf']
+      .filter((file) => readLocal(file) !== undefined)
+      .map((file) => ({path: file, source: file}))
+  }
+
   /**
-   * Prepares remote files, whose copies live in `directory` (private, not there yet). Returns what the trap needs to know;
-   * undefined in mode `local`.
+   * Prepares remote files. Returns what the trap needs to know; undefined in mode `local`.
    */
-  startFiles(config: Config['feature']['fs'], context: PathContext, directory: string): FileOptions | undefined {
+  startFiles(config: Config['feature']['fs'], context: PathContext): FileOptions | undefined {
     const rules = fileRules(config, context)
     if (!rules) return undefined
+    const directory = path.join(this.#directory, 'remote')
     mkdirSync(directory, {recursive: true, mode: 0o700})
     this.#files = new FileProxy({
       agent: this.#agent,
@@ -150,6 +177,7 @@ export class DataPlane {
     this.#dns?.close()
     this.tcp.close()
     this.udp.close()
+    this.unix.close()
   }
 
   /** Tells the agent to stop redirecting. */

@@ -2,6 +2,7 @@ import {closeSync} from 'node:fs'
 import {constants} from 'node:os'
 import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
 import {skipNames} from '../config/index.ts'
+import {compilePatterns} from '../patterns/index.ts'
 import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
@@ -72,16 +73,18 @@ export async function runProgram(
         incoming: stealing,
         outgoing,
         overlays,
-        local: [{cidr: dataPlane.address}],
+        local: dataPlane.local,
         files,
         hostname,
         skip: skipNames(config),
+        unixStreams: unixStreams(outgoing.unix_streams),
       },
       {
         connect: (request) => (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request),
         listen,
         listenerClosed: closed,
         file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),
+        connectUnix: (request) => dataPlane.unix.connect(request),
         fileClosed: (object) => void dataPlane.files?.closed(object),
         warning: (text) => events.log(`trap: ${text}`),
       },
@@ -95,3 +98,7 @@ export async function runProgram(
     if (output) for (const fd of Object.values(output)) closeSync(fd)
   }
 }
+
+/** The automaton of the unix socket paths that are connected in the target; undefined when there are none. */
+const unixStreams = (patterns: readonly string[] = []) =>
+  patterns.length > 0 ? compilePatterns(patterns.map((pattern) => ({pattern, label: 1}))) : undefined

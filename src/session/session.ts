@@ -181,7 +181,7 @@ export class Session {
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
     const target = await this.#phase('target', () => this.#findTarget(cluster))
     const agent = await this.#phase('agent', () => this.#startAgent(cluster, target))
-    const dataPlane = new DataPlane(agent.connection, (text) => this.#log(`data plane: ${text}`))
+    const dataPlane = new DataPlane(agent.connection, this.#directory.files, (text) => this.#log(`data plane: ${text}`))
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
@@ -266,11 +266,9 @@ export class Session {
       intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
       intercept && config.feature.hostname ? readRemoteFile(agent.connection, '/etc/hostname') : undefined,
     ])
-    const overlays =
-      intercept && network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}, this.#directory.files) : []
-    const files = intercept
-      ? dataPlane.startFiles(fs, pathContext(this.#spec), path.join(this.#directory.files, 'remote'))
-      : undefined
+    const resolver = network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}) : dataPlane.localResolver()
+    const overlays = intercept ? resolver : []
+    const files = intercept ? dataPlane.startFiles(fs, pathContext(this.#spec)) : undefined
     // What the program wrote is saved when it has ended, while the agent is still there.
     this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
     return {
