@@ -85,7 +85,7 @@ export async function runProgram(
         listenerClosed: closed,
         file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),
         connectUnix: (request) => dataPlane.unix.connect(request),
-        fileClosed: (object) => void dataPlane.files?.closed(object),
+        fileClosed: (object, opens) => void dataPlane.files?.closed(object, opens),
         warning: (text) => events.log(`trap: ${text}`),
       },
     )

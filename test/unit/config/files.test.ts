@@ -33,7 +33,7 @@ describe('feature.fs', () => {
       {env: {MIRRORD_FILE_READ_ONLY_PATTERN: '^/c$;^/d', MIRRORD_FILE_LOCAL_PATTERN: 'l;'}},
     )
     expect(config.feature.fs).toEqual({
-      mode: 'local',
+      mode: 'read',
       read_write: ['^/a;b'],
       read_only: ['^/c$', '^/d'],
       local: ['l'],
@@ -99,7 +99,9 @@ describe('feature.fs', () => {
     ])
     const targetless = await resolve(file, {flags: {target: 'targetless'}})
     expect([targetless.config.feature.fs.mode, targetless.warnings]).toEqual(['read', []])
-    expect((await resolve({}, {flags: {target: undefined}})).config.feature.fs.mode).toBe('local')
+    expect((await resolve({}, {flags: {target: undefined}})).config.feature.fs.mode).toBe('localwithoverrides')
+    const local = await resolve({feature: {fs: 'local'}}, {flags: {target: undefined}})
+    expect([local.config.feature.fs.mode, local.warnings]).toEqual(['local', []])
   })
 })
 

@@ -46,9 +46,9 @@ describe('defaults', () => {
     expect(new Set(origins.values())).toEqual(new Set(['default']))
   })
 
-  it('leaves files local and tells that this is a default', async () => {
-    const {config, origins} = await resolve({})
-    expect([config.feature.fs.mode, origins.get('feature.fs.mode')]).toEqual(['local', 'default'])
+  it('reads files from the target and tells that this is a default', async () => {
+    const {config, origins} = await resolve({flags: {target: 'pod/x'}})
+    expect([config.feature.fs.mode, origins.get('feature.fs.mode')]).toEqual(['read', 'default'])
   })
 
   it('steals with a target, and takes nothing without one', async () => {
