@@ -3,8 +3,8 @@
 #include <netinet/ip.h>
 #include <sys/epoll.h>
 
-#define NATIVE (-ENOTSUP)
-#define ASKED (-EINPROGRESS)
+#define NATIVE (-4096) /* no errno */
+#define ASKED (-4097)
 
 /* One send call: the socket, and after ASKED for whom the session is to be asked. */
 struct sending { const notif *n; int fd, flags; struct info info; struct addr remote; bool ipv6; };

@@ -1,3 +1,4 @@
+import {createServer, type AddressInfo, type Socket} from 'node:net'
 import {constants, networkInterfaces} from 'node:os'
 import {afterEach, beforeAll, expect, it} from 'vitest'
 import {inEachCondition} from './conditions.ts'
@@ -268,5 +269,132 @@ s.connect(('fd00::5', 80)); print(s.recv(9), s.getpeername()[0])
     expect(await program.finish()).toBe(
       'hello from 10.1.2.3:80 x 20\ndial tcp 10.1.2.3:81: connect: connection refused\n',
     )
+  })
+
+  const script = (text: string) => ({program: python ?? '', arguments: ['-c', text]})
+
+  it.skipIf(!python)(
+    'refuses TCP Fast Open, as where it is switched off, and lets nothing out unconnected',
+    async () => {
+      using relay = await startRelay()
+      const program = await run({
+        ...script(`
+import socket, errno
+FASTOPEN = 0x20000000
+for send in (lambda s: s.sendto(b'early', FASTOPEN, ('10.1.2.3', 80)), lambda s: s.sendmsg([b'early'], [], FASTOPEN, ('10.1.2.3', 80)),
+             lambda s: s.sendto(b'unconnected', socket.MSG_NOSIGNAL, ('10.1.2.3', 80))):
+    s = socket.socket()
+    try: print('sent', send(s))
+    except OSError as e: print(errno.errorcode[e.errno]) # ENOTSUP is EOPNOTSUPP
+s = socket.socket()
+try: s.setsockopt(socket.IPPROTO_TCP, 30, 1) # TCP_FASTOPEN_CONNECT
+except OSError: pass
+s.connect(('10.1.2.3', 80)); print(s.recv(9))
+`),
+        connect: async () => relay.answer,
+      })
+      expect(await program.finish()).toBe("ENOTSUP\nENOTSUP\nEPIPE\nb'hello'\n")
+      expect(program.connects).toHaveLength(1)
+    },
+  )
+
+  it.skipIf(!python)('connects with SO_SNDTIMEO before its time is over, and MPTCP sockets', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      ...script(`
+import socket, struct
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 0, 50000))
+s.connect(('10.1.2.3', 80)); print(s.recv(9))
+try: s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+except OSError: s = socket.socket()
+s.connect(('10.1.2.3', 81)); print(s.recv(9), s.getpeername())
+`),
+      connect: ({remote, hurry}) =>
+        remote.port === 81
+          ? Promise.resolve(relay.answer)
+          : new Promise((resolve) => hurry.addEventListener('abort', () => resolve(relay.answer))),
+    })
+    expect(await program.finish()).toBe("b'hello'\nb'hello' ('10.1.2.3', 81)\n")
+  })
+
+  it.skipIf(!python)('[OUT-04] connects sockets bound to any port and to a privileged one', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      ...script(`
+import socket
+for port in (0, 80):
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(('0.0.0.0', port)); s.connect(('1.1.1.1', 4567)); print(s.recv(9), s.getsockname(), s.getpeername())
+`),
+      connect: async () => relay.answer,
+    })
+    expect(await program.finish()).toBe("b'hello' ('10.244.0.7', 45678) ('1.1.1.1', 4567)\n".repeat(2))
+  })
+
+  it.skipIf(!python || condition.denied !== '')(
+    'serves 200 threads that connect at once, to a relay whose backlog is full',
+    async () => {
+      const waiting: Socket[] = []
+      const server = createServer((socket) => waiting.push(socket.on('error', () => {}).end('x')))
+      await new Promise<void>((resolve) => server.listen({port: 0, host: '127.0.0.1', backlog: 8}, resolve))
+      const relay = {address: '127.0.0.1', port: (server.address() as AddressInfo).port}
+      const held: (() => void)[] = []
+      const program = await run({
+        ...script(`
+import socket, threading
+got = []
+def one():
+    s = socket.socket(); s.connect(('10.1.2.3', 80)); got.append(s.recv(9))
+threads = [threading.Thread(target=one) for _ in range(200)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(len(got), set(got))
+`),
+        connect: () =>
+          new Promise((resolve) => {
+            held.push(() => resolve({relay}))
+            if (held.length === 200) held.forEach((answer) => answer())
+          }),
+      })
+      expect(await program.finish()).toBe("200 {b'x'}\n")
+      server.close()
+    },
+  )
+
+  it.skipIf(!python || condition.denied !== '')('serves a program with 5,000 connections', async () => {
+    using relay = await startRelay('x')
+    const program = await run({
+      ...script(`
+import resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+sockets = []
+for i in range(5000):
+    s = socket.socket(); s.connect(('10.1.2.3', 80)); sockets.append(s)
+print(len([s for s in sockets if s.getpeername() == ('10.1.2.3', 80)]))
+`),
+      connect: async () => relay.answer,
+    })
+    expect(await program.finish()).toBe('5000\n')
+  })
+
+  it.skipIf(!python || condition.denied !== '')('answers one connect beside 3,000 that wait', async () => {
+    using relay = await startRelay()
+    const program = await run({
+      ...script(`
+import socket, threading, os
+threading.stack_size(65536)
+def wait():
+    try: socket.socket().connect(('10.1.2.3', 81))
+    except OSError: pass
+for i in range(3000): threading.Thread(target=wait, daemon=True).start()
+input()
+s = socket.socket(); s.connect(('10.1.2.3', 80)); print(s.recv(9)); os._exit(0)
+`),
+      connect: ({remote}) => (remote.port === 80 ? Promise.resolve(relay.answer) : new Promise(() => {})),
+    })
+    await program.until(() => program.connects.length === 3000)
+    program.input('go\n')
+    expect(await program.finish()).toBe("b'hello'\n")
   })
 })
