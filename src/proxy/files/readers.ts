@@ -8,8 +8,8 @@ import {isType, type MetadataCache} from './metadata.ts'
 import {seconds, type Copy, type Mirror} from './mirror.ts'
 import type {Requests, WarnOnce} from './requests.ts'
 
-/** Content that is changed in one go where it is watched. */
-const SMALL = 1024 * 1024
+/** Files up to this size are read into memory and written in one go. */
+const SMALL = 256 * 1024
 
 /** What reading works with. */
 export interface ReadersOptions {
@@ -100,7 +100,7 @@ export class Readers {
 
   /** Writes the content of the open file into the placeholder. @throws FileFailure */
   async fill(copy: Copy, fd: Int64, signal: AbortSignal): Promise<void> {
-    const {requests, metadata, mirror, directory, warnOnce} = this.#options
+    const {metadata, directory, warnOnce} = this.#options
     const {path} = copy
     const size = Number(copy.metadata.size)
     // A fill that nobody waits for any more may still be ending.
@@ -109,27 +109,9 @@ export class Readers {
     const done = Promise.withResolvers<void>()
     copy.filling = done.promise
     try {
-      // Closed before the program gets its own descriptor: a file that is open for writing cannot be executed (ETXTBSY).
-      const file = await openFile(mirror.local(path), constants.O_WRONLY | constants.O_NOFOLLOW)
-      try {
-        // Whatever an earlier try has left must not show where the file is zero.
-        await file.truncate(0)
-        await file.truncate(size)
-        const length = await fetchContent({requests, fd, path, size, file, signal})
-        if (length !== size) {
-          await file.truncate(length)
-          copy.metadata = {...copy.metadata, size: length}
-          if (size !== 0) metadata.drop(path)
-        }
-        copy.complete = true
-      } catch (error) {
-        await file.truncate(0).catch(() => undefined)
-        await file.truncate(size).catch(() => undefined)
-        throw error
-      } finally {
-        const {accessTime, modificationTime} = copy.metadata
-        await file.utimes(seconds(accessTime), seconds(modificationTime)).finally(() => file.close())
-      }
+      const length = size > 0 && size <= SMALL ? await this.#fillAtOnce(copy, fd) : await this.#stream(copy, fd, signal)
+      if (length !== size && size !== 0) metadata.drop(path)
+      copy.complete = true
     } catch (error) {
       if (!(error instanceof FileFailure) && !signal.aborted) {
         const {message} = toFailure(error, `copy ${path}`)
@@ -140,6 +122,43 @@ export class Readers {
     } finally {
       copy.filling = undefined
       done.resolve()
+    }
+  }
+
+  /** A small file: a few system calls cost less than as many turns of the thread pool. Returns its size. */
+  async #fillAtOnce(copy: Copy, fd: Int64): Promise<number> {
+    const {requests, mirror} = this.#options
+    const {metadata: found, path} = copy
+    const size = Number(found.size)
+    const bytes = await requests.budget.use(size, () => readSmall(requests, fd, path, size))
+    mirror.rewrite(copy, {...found, size: bytes.length}, (to) => writeWhole(to, bytes))
+    return bytes.length
+  }
+
+  /** Copies the content as it comes. Returns its size. */
+  async #stream(copy: Copy, fd: Int64, signal: AbortSignal): Promise<number> {
+    const {requests, mirror} = this.#options
+    const {path} = copy
+    const size = Number(copy.metadata.size)
+    // Closed before the program gets its own descriptor: a file that is open for writing cannot be executed (ETXTBSY).
+    const file = await openFile(mirror.local(path), constants.O_WRONLY | constants.O_NOFOLLOW)
+    try {
+      // Whatever an earlier try has left must not show where the file is zero.
+      await file.truncate(0)
+      await file.truncate(size)
+      const length = await fetchContent({requests, fd, path, size, file, signal})
+      if (length !== size) {
+        await file.truncate(length)
+        copy.metadata = {...copy.metadata, size: length}
+      }
+      return length
+    } catch (error) {
+      await file.truncate(0).catch(() => undefined)
+      await file.truncate(size).catch(() => undefined)
+      throw error
+    } finally {
+      const {accessTime, modificationTime} = copy.metadata
+      await file.utimes(seconds(accessTime), seconds(modificationTime)).finally(() => file.close())
     }
   }
 
@@ -174,13 +193,9 @@ export class Readers {
         copy.complete = false
         return await this.fill(copy, fd, this.#never)
       }
-      const value = {remoteFd: fd, bufferSize: SMALL + 1, startFrom: 0}
-      const {bytes} = await requests.send({type: 'ReadLimited', value}, `read ${path}`)
+      const bytes = await readSmall(requests, fd, path, Math.max(size, 1))
       if (mirror.copy(path) !== copy || mirror.isBusy(path)) return
-      mirror.rewrite(copy, {...found, size: bytes.length}, (to) => {
-        fs.ftruncateSync(to, 0)
-        for (let done = 0; done < bytes.length;) done += fs.writeSync(to, bytes, done, bytes.length - done, done)
-      })
+      mirror.rewrite(copy, {...found, size: bytes.length}, (to) => writeWhole(to, bytes))
     } finally {
       requests.close(fd)
     }
@@ -206,4 +221,22 @@ export class Readers {
     )
     return failure(name, `open ${path}: ${what}`)
   }
+}
+
+/** The first `size` bytes of a file, fewer when it has become shorter. @throws FileFailure */
+async function readSmall(requests: Requests, fd: Int64, path: string, size: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for (let done = 0; done < size;) {
+    const value = {remoteFd: fd, bufferSize: size - done, startFrom: done}
+    const {bytes} = await requests.send({type: 'ReadLimited', value}, `read ${path}`)
+    if (bytes.length === 0) break
+    parts.push(bytes.subarray(0, size - done))
+    done += bytes.length
+  }
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+}
+
+function writeWhole(to: number, bytes: Uint8Array): void {
+  fs.ftruncateSync(to, 0)
+  for (let done = 0; done < bytes.length;) done += fs.writeSync(to, bytes, done, bytes.length - done, done)
 }
