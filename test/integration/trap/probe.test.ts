@@ -25,12 +25,15 @@ describe('--probe', () => {
     })
   })
 
-  it.each([
+  // Only a static program starts where pread is denied, and a sanitized one is not.
+  const denials: [string, string, boolean][] = [
     ['memory', 'memory-denied', true],
     ['seccomp', 'seccomp-denied', false],
     ['old', 'kernel-too-old', false],
     ['listener', 'other-listener', false],
-  ])('under a filter that denies %s says %s', (what, reason, notification) => {
+  ]
+  const possible = denials.filter(([what]) => !(process.env.MIRRORD_TRAP_VARIANT && what === 'memory'))
+  it.each(possible)('under a filter that denies %s says %s', (what, reason, notification) => {
     const {stdout, status} = spawnSync(deny, [what, trapPath, '--probe'], {encoding: 'utf8'})
     expect(status).toBe(1)
     expect(stdout.endsWith('}\n')).toBe(true)
