@@ -1,4 +1,5 @@
 import net from 'node:net'
+import {constants} from 'node:os'
 import type {ClientMessage, ConnectReply, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
 import type {Endpoint} from './addresses.ts'
@@ -24,6 +25,8 @@ export interface OutgoingTcpPorts {
   warn(text: string): void
   /** A program's socket that is connected to the relay appears there within this time, or never. Default 10,000. */
   acceptMs?: number
+  /** The pod connects within this time, or connect(2) fails with ETIMEDOUT; below the 90 s of the trap. Default 75,000. */
+  connectMs?: number
 }
 
 /**
@@ -55,7 +58,18 @@ export class OutgoingTcpProxy {
       if (request.hurry.aborted) resolve('hurried')
       else request.hurry.addEventListener('abort', () => resolve('hurried'), {once: true})
     })
-    const first = await Promise.race([remote, hurried])
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), this.#ports.connectMs ?? 75_000)
+    })
+    const first = await Promise.race([remote, hurried, late]).finally(() => clearTimeout(timer))
+    if (first === 'late') {
+      remote.then(
+        (result) => result.type === 'Ok' && this.#settle(result.value.connectionId, undefined),
+        () => {}, // the agent is gone: the session ends anyway
+      )
+      return {errno: constants.errno.ETIMEDOUT}
+    }
     if (first === 'hurried') return {relay, onConnected: (source) => this.#joinLater(remote, source)}
     if (first.type === 'Err') return {errno: connectErrno(first.value)}
     const {connectionId, localAddress} = first.value

@@ -25,7 +25,7 @@ const connection = (connectionId: number): DaemonConnect => ({
 })
 
 /** A proxy whose agent is the test: it echoes in capitals, unless it is told otherwise. */
-function stage(options: {acceptMs?: number; echo?: boolean} = {}) {
+function stage(options: {acceptMs?: number; connectMs?: number; echo?: boolean} = {}) {
   const sent: Extract<ClientMessage, {type: 'TcpOutgoing'}>['value'][] = []
   const asked: {accept: (connection: DaemonConnect) => void; settle: PromiseWithResolvers<ConnectReply>}[] = []
   const proxy = new OutgoingTcpProxy({
@@ -47,6 +47,7 @@ function stage(options: {acceptMs?: number; echo?: boolean} = {}) {
     flow: new FlowControl({pause: () => {}, resume: () => {}}),
     warn: () => {},
     acceptMs: options.acceptMs,
+    connectMs: options.connectMs,
   })
   cleanup.add(proxy, (it) => it.close())
   const hurry = new AbortController()
@@ -291,5 +292,15 @@ describe('a spliced socket', () => {
     accept(5)
     await until('the close', () => closes().length === 1)
     expect(closes()).toEqual([5])
+  })
+})
+
+describe('a pod that does not answer', () => {
+  it('is ETIMEDOUT; the connection that it makes after all is closed', async () => {
+    const {proxy, request, accept, closes} = stage({connectMs: 20})
+    expect(await proxy.connect(request)).toEqual({errno: constants.errno.ETIMEDOUT})
+    accept(7)
+    await until('the close', () => closes().length === 1)
+    expect(closes()).toEqual([7])
   })
 })
