@@ -28,6 +28,8 @@ export class Written {
   #blocks: (string | undefined)[] = []
   #remoteSize: number
   #last: Promise<unknown> = Promise.resolve()
+  /** Everything of it is the target's; a question that comes later has its answer. */
+  #closed = false
   /** The copy as it was when everything of it had reached the target. */
   #clean: {mtime: bigint; size: bigint} | undefined
 
@@ -91,6 +93,7 @@ export class Written {
 
   /** The copy's time and size, and whether they are those of what the target has. */
   async look(): Promise<{mtime: bigint; size: bigint; clean: boolean}> {
+    if (this.#closed) return {mtime: 0n, size: 0n, clean: true}
     const {mtimeNs: mtime, size} = await this.#file.stat({bigint: true})
     return {mtime, size, clean: this.#clean?.mtime === mtime && this.#clean.size === size}
   }
@@ -108,8 +111,9 @@ export class Written {
     this.#clean = {mtime: stats.mtimeNs, size: stats.size}
   }
 
-  /** Gives everything back. */
+  /** Gives everything back; only what is the target's, or given up, is closed. What is being sent is finished first. */
   async close(): Promise<void> {
+    this.#closed = true
     await this.#last
     for (const fd of Object.values(this.#fds)) this.#requests.close(fd)
     await this.#file.close()
@@ -121,7 +125,7 @@ export class Written {
 
   async #upload(): Promise<Metadata | undefined> {
     const {fd} = this
-    if (fd === undefined) return undefined
+    if (fd === undefined || this.#closed) return undefined
     const {path} = this.copy
     const stats = await this.#file.stat({bigint: true})
     const size = Number(stats.size)
