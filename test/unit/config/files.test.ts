@@ -120,19 +120,32 @@ describe('the other keys of interception', () => {
     expect((await resolve({}, {env})).config.feature.network.outgoing.unix_streams).toEqual(['a', 'b'])
   })
 
+  const debuggerWorker = '*JetBrains.Debugger.Worker'
   it('skips build tools, more of them, and processes by name', async () => {
     const names = skipNames((await resolve({})).config)
     expect(names).toEqual(expect.arrayContaining(['go', 'cargo', 'gcc', 'git', 'jspawnhelper', 'cc1', 'collect2']))
-    expect(names).toHaveLength(23)
+    expect(names).toEqual(
+      expect.arrayContaining(['npm install', 'npm i', 'npm ci', 'npm add', 'yarn ', 'yarn install']),
+    )
+    expect(names).toEqual(expect.arrayContaining(['yarn add', 'pnpm install', 'pnpm i', 'pnpm add', debuggerWorker]))
+    expect(names).toHaveLength(34)
     const more = {skip_extra_build_tools: 'bazel', skip_processes: ['go', 'helper']}
-    expect(skipNames((await resolve(more)).config)).toEqual([...names, 'bazel', 'helper'])
-    expect(skipNames((await resolve({...more, skip_build_tools: false})).config)).toEqual(['go', 'helper'])
+    expect(skipNames((await resolve(more)).config)).toEqual([...names.slice(0, -1), 'bazel', 'helper', debuggerWorker])
+    expect(skipNames((await resolve({...more, skip_build_tools: false})).config)).toEqual([
+      'go',
+      'helper',
+      debuggerWorker,
+    ])
   })
 
   it('takes those names from variables and the flag, separated by ";"', async () => {
     const env = {MIRRORD_SKIP_BUILD_TOOLS: 'false', MIRRORD_SKIP_PROCESSES: 'a;b', MIRRORD_SKIP_EXTRA_BUILD_TOOLS: 'c'}
-    expect(skipNames((await resolve({}, {env})).config)).toEqual(['a', 'b'])
-    expect(skipNames((await resolve({}, {env, flags: {'skip-processes': 'd;e'}})).config)).toEqual(['d', 'e'])
+    expect(skipNames((await resolve({}, {env})).config)).toEqual(['a', 'b', debuggerWorker])
+    expect(skipNames((await resolve({}, {env, flags: {'skip-processes': 'd;e'}})).config)).toEqual([
+      'd',
+      'e',
+      debuggerWorker,
+    ])
     expect(skipNames((await resolve({}, {env: {...env, MIRRORD_SKIP_BUILD_TOOLS: 'true'}})).config)).toContain('c')
   })
 })
