@@ -82,7 +82,7 @@ export const pathClasses = {
  * - `lookup`: metadata and a placeholder: `source` is a local file of the same type, size and times (a link for a link when
  *   `noFollow`), `text` a link's target.
  * - `open`: `source` is opened by the trap with the program's flags: the complete copy; a directory holds every name that
- *   the program shall see. With a writing flag the remote file is opened too, and `object` is the copy's inode number.
+ *   the program shall see. With a writing flag the remote file is opened too, and `object` names the copy: `objectOf` its inode number.
  * - `statfs`: `numbers` are type, block size, blocks, free, available, files, free files, id[0], id[1], name length, fragment
  *   size, flags.
  * - `map`: `text` is what `path` is mapped to (itself when nothing applies).

@@ -116,6 +116,11 @@ export const fileOperations = {
   close: 16,
   watch: 17,
 } as const
+/**
+ * The object of a file answer for a copy with this inode number (bigint stats): its low 53 bits, which a number holds. File
+ * systems of a network use all 64, and overlayfs the highest ones for the layer (xino in the kernel's overlayfs.rst).
+ */
+export const objectOf = (inode: bigint): number => Number(BigInt.asUintN(53, inode))
 /** Bits of `file.flags` of a lookup. */
 export const lookupFlags = {noFollow: 1} as const
 /** Bits of `started.flags`. */

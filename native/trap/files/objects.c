@@ -5,13 +5,15 @@
 #include <sys/inotify.h>
 
 /* opens: answers of the session for this object since it was last told of a close; it counts them too, and so knows of one under way. */
-struct object { struct object *next; uint64_t inode; dev_t device; uint32_t opens; int fd, watch; char *path; };
+struct object { struct object *next; uint64_t object; dev_t device; uint32_t opens; int fd, watch; char *path; };
 static struct object *objects;
 static int inotify_fd = -1;
 
-static struct object *find(uint64_t inode) {
+/* What a JavaScript number holds of an inode number, as src/trap/wire.ts names it (objectOf). */
+static uint64_t object_of(const struct stat *st) { return st->st_ino & ((1ull << 53) - 1); }
+static struct object *find(uint64_t object) {
     for (struct object *o = objects; o; o = o->next)
-        if (o->inode == inode) return o;
+        if (o->object == object) return o;
     return NULL;
 }
 const char *object_at(pid_t tid, int number, uint64_t *object) {
@@ -19,9 +21,9 @@ const char *object_at(pid_t tid, int number, uint64_t *object) {
     struct stat st;
     if (!objects) return NULL;
     snprintf(link, sizeof link, "/proc/%d/fd/%d", tid, number);
-    struct object *o = stat(link, &st) ? NULL : find(st.st_ino);
+    struct object *o = stat(link, &st) ? NULL : find(object_of(&st));
     if (!o || o->device != st.st_dev) return NULL;
-    *object = o->inode;
+    *object = o->object;
     return o->path;
 }
 
@@ -49,7 +51,7 @@ static void look(struct object *o) {
     int r = o->fd < 0 ? -1 : fcntl(o->fd, F_SETLEASE, F_RDLCK), error = o->fd < 0 ? EINVAL : errno;
     if (r < 0 && error == EAGAIN) return;
     if (r == 0) fcntl(o->fd, F_SETLEASE, F_UNLCK);
-    say_closed(o->inode, o->opens);
+    say_closed(o->object, o->opens);
     o->opens = 0;
     if (r == 0) forget(o);
 }
@@ -84,13 +86,13 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
         return;
     }
     snprintf(link, sizeof link, "/proc/%d/fd/%d", tid, number);
-    if (stat(link, &st) || st.st_ino != object) { /* closed already, or killed */
+    if (stat(link, &st) || object_of(&st) != object) { /* closed already, or killed */
         object_lost(object, path);
         return;
     }
     o = calloc(1, sizeof *o);
     if (!o || !(o->path = strdup(path))) abort();
-    o->inode = object;
+    o->object = object;
     o->opens = 1;
     o->device = st.st_dev;
     o->fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -100,7 +102,7 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
              "fs.inotify.max_user_instances or fs.inotify.max_user_watches", path, strerror(errno));
     o->next = objects;
     objects = o;
-    if (stat(link, &st) || st.st_ino != object) look(o); /* closed before the watch */
+    if (stat(link, &st) || object_of(&st) != object) look(o); /* closed before the watch */
 }
 void object_lost(uint64_t object, const char *path) {
     (void)path;

@@ -2,6 +2,7 @@ import {createHash} from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type {Metadata} from '../../protocol/index.ts'
+import {objectOf} from '../../trap/wire.ts'
 import {isType, parentOf} from './metadata.ts'
 
 const {O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW} = fs.constants
@@ -87,7 +88,7 @@ export class Mirror {
         fs.ftruncateSync(fd, regular ? Number(metadata.size) : 0)
         fs.fchmodSync(fd, fileMode(metadata.mode))
         fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
-        return Number(fs.fstatSync(fd, {bigint: true}).ino)
+        return objectOf(fs.fstatSync(fd, {bigint: true}).ino)
       } finally {
         fs.closeSync(fd)
       }

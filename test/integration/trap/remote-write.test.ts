@@ -1,4 +1,4 @@
-import {execFileSync} from 'node:child_process'
+import {execFileSync, spawnSync} from 'node:child_process'
 import {
   existsSync,
   lstatSync,
@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import {constants, tmpdir} from 'node:os'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {inEachCondition} from './conditions.ts'
 import {buildTrap, cleanUp, compile, compileGo, compileRust, python, run, which, type RunOptions} from './harness.ts'
@@ -44,6 +44,27 @@ function target(classes: Classes = writable, mapping: readonly string[] = []): W
   made.file('/data/sub/below', 'below\n')
   made.file('/only/read', 'read only\n')
   return made
+}
+/** An overlay in which the files of `directory` have inode numbers beyond 2^63 (its layers are of two file systems); undefined where that cannot be. */
+function mountOver(directory: string): (() => void) | undefined {
+  const layer = mkdtempSync(join(realpathSync(tmpdir()), 'mirrord-layer-'))
+  const mount = (...args: string[]) => spawnSync('mount', args).status === 0
+  const layers = `lowerdir=${directory},upperdir=${layer}/upper,workdir=${layer}/work,xino=on`
+  const end = () => {
+    spawnSync('umount', [layer])
+    rmSync(layer, {recursive: true})
+  }
+  if (mount('-t', 'tmpfs', 'mirrord', layer)) {
+    mkdirSync(join(layer, 'upper'))
+    mkdirSync(join(layer, 'work'))
+    if (mount('-t', 'overlay', '-o', layers, 'mirrord', directory))
+      return () => {
+        execFileSync('umount', [directory])
+        end()
+      }
+  }
+  end()
+  return undefined
 }
 const start = (remote: WritableTarget, options: RunOptions) =>
   run({files: remote.options, file: remote.handler, fileClosed: remote.fileClosed, ...options})
@@ -102,6 +123,24 @@ describe('writing remote files', () => {
     await commands(remote, 'create /data/a write synced fsync write +not kill')
     expect(content(remote, '/data/a')).toBe('synced+not')
     expect(remote.saved).toEqual(['sync /data/a', 'closed /data/a'])
+  })
+
+  it('knows copies by inode numbers of more than 53 bits', async (context) => {
+    using remote = target()
+    const copy = `${remote.options.directory}/data/old`
+    mkdirSync(dirname(copy), {recursive: true})
+    writeFileSync(copy, '')
+    const unmount = mountOver(remote.options.directory)
+    if (!unmount) return context.skip('cannot mount an overlay with xino=on')
+    try {
+      expect(BigInt.asUintN(64, statSync(copy, {bigint: true}).ino)).toBeGreaterThan(2n ** 53n)
+      await commands(remote, 'append /data/old write more fsync write end close append /data/old write ! kill')
+      expect(content(remote, '/data/old')).toBe('old text\nmoreend!')
+      expect(remote.saved).toEqual(['sync', 'close', 'closed', 'closed'].map((why) => `${why} /data/old`))
+      expect(remote.open.size).toBe(0)
+    } finally {
+      unmount()
+    }
   })
 
   it('saves what a killed program wrote and mapped', async () => {

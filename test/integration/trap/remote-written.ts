@@ -21,6 +21,7 @@ import {
 import {constants as system} from 'node:os'
 import {dirname, posix} from 'node:path'
 import type {FileAnswer, FileRequest} from '../../../src/trap/types.ts'
+import {objectOf} from '../../../src/trap/wire.ts'
 import {type Classes, Target} from './remote.ts'
 
 const {O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_RDONLY} = {...constants, O_ACCMODE: 3}
@@ -70,8 +71,8 @@ export class WritableTarget extends Target {
     const path = this.open.get(object)
     if (path === undefined) throw new Error(`${why} of a copy that is not open for writing: ${object}`)
     this.saved.push(`${why} ${path}`)
-    if (lstatSync(this.local(path), {throwIfNoEntry: false})?.ino === object)
-      copyFileSync(this.local(path), this.root + path)
+    const copy = lstatSync(this.local(path), {bigint: true, throwIfNoEntry: false})
+    if (copy && objectOf(copy.ino) === object) copyFileSync(this.local(path), this.root + path)
   }
 
   private openForWriting({path, flags, mode}: FileRequest): FileAnswer {
@@ -89,7 +90,7 @@ export class WritableTarget extends Target {
     if (stats.isDirectory()) return {errno: system.errno.EISDIR}
     if ((flags & O_TRUNC) !== 0) truncateSync(this.root + real)
     const answer = this.metadata(real, stats)
-    const object = statSync(this.local(real)).ino
+    const object = objectOf(statSync(this.local(real), {bigint: true}).ino)
     if (!this.open.has(object)) copyFileSync(this.root + real, this.local(real))
     else if ((flags & O_TRUNC) !== 0) truncateSync(this.local(real))
     this.open.set(object, real)
