@@ -58,6 +58,11 @@ From the first word that is not a flag of this command, everything belongs to th
     'no-tcp-outgoing': Flags.boolean({...incoming, summary: 'outgoing TCP stays local'}),
     'no-udp-outgoing': Flags.boolean({...incoming, summary: 'outgoing UDP stays local'}),
     'no-remote-dns': Flags.boolean({...incoming, summary: 'names are resolved locally'}),
+    'fs-mode': Flags.string({
+      ...incoming,
+      helpValue: 'MODE',
+      summary: 'files: read (from the target), write (there too), local, local-with-overrides [default: read]',
+    }),
     'override-env-vars-include': Flags.string({
       char: 's',
       ...incoming,
