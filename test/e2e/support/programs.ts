@@ -13,7 +13,8 @@ export interface Program {
 
 export const node = path.join(root, 'node_modules/.bin/node')
 
-const onPath = (name: string) =>
+/** A program of PATH (or of the usual place of Go), or undefined. */
+export const onPath = (name: string) =>
   [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((entry) => path.join(entry, name)).find(existsSync)
 
 /** Go, where it is installed. */
