@@ -1,3 +1,17 @@
+/** An answer without records, of this code (RFC 1035, 4.1.1). */
+export function failure(query: Buffer, code: number): Buffer {
+  const reply = Buffer.from(query)
+  reply.writeUInt16BE(0x8180 | code, 2)
+  return reply
+}
+
+/** The name that a query asks for. */
+export function questionName(query: Buffer): string {
+  const labels: string[] = []
+  for (let at = 12; query[at]; at += query[at]! + 1) labels.push(query.toString('latin1', at + 1, at + 1 + query[at]!))
+  return labels.join('.')
+}
+
 /**
  * A DNS answer (RFC 1035, 4.1) to a query with one question: the address for type A, no data for other types.
  */

@@ -27,7 +27,7 @@ async function through(mode: string, options: Partial<RunOptions> = {}) {
 inOwnConditions('uname', (condition) => {
   const name = 'ip-visit-counter-5b8d9c7f4-x2x9k'
 
-  it('[DNS-12] shows the host name of the pod, in gethostname too', async () => {
+  it('[DNS-12, DNS-14] shows the host name of the pod, in gethostname too', async () => {
     const {lines} = await through('uname', {hostname: name})
     const arch = process.arch === 'x64' ? 'x86_64' : 'aarch64'
     expect(lines).toEqual([`Linux ${name} ${arch} ${name}`, 'small -1 ENAMETOOLONG', 'bad EFAULT'])

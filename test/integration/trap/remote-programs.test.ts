@@ -1,9 +1,9 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
-import {buildTrap, cleanUp, compileGo, python, run, which} from './harness.ts'
+import {buildTrap, cleanUp, compile, compileGo, python, run, which} from './harness.ts'
 import {Target} from './remote.ts'
 
 let directory: string
@@ -173,6 +173,43 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
       '',
     ])
     expect(remote.asked).not.toContain('statfs /')
+  })
+
+  it('[FS-13] keep the modes of files and directories that are made locally', async () => {
+    using remote = target()
+    const place = mkdtempSync(join(directory, 'modes-'))
+    expect((await output(remote, compile('modes'), [place])).trim().split('\n')).toEqual([
+      'creat 0600',
+      'open 0640',
+      'openat 0604',
+      'open64 0431',
+      'openat64 0755',
+      'mkdir 0755',
+      'mkdirat 0431',
+      'absolute 0640',
+      'masked 0640',
+    ])
+    const modeOf = (name: string) => (statSync(join(place, name)).mode & 0o7777).toString(8)
+    expect(['open', 'openat', 'open64', 'openat64', 'mkdir', 'mkdirat'].map(modeOf)).toEqual([
+      '640',
+      '604',
+      '431',
+      '755',
+      '755',
+      '431',
+    ])
+    expect(remote.asked).toEqual([])
+  })
+
+  it('[FS-14] keep the modes of files that Go makes locally', async ({skip}) => {
+    const modes = compileGo('modes')
+    if (!modes) skip('Go is missing')
+    using remote = target()
+    const place = mkdtempSync(join(directory, 'modes-'))
+    expect((await output(remote, modes ?? '', [place])).trim().split('\n')).toEqual(
+      ['0640', '0604', '0431', '0755'].map((mode) => `${mode} ${mode} <nil>`),
+    )
+    expect(remote.asked).toEqual([])
   })
 
   it.for(['gcc', 'musl-gcc'])(

@@ -1,7 +1,12 @@
 import {execFileSync} from 'node:child_process'
+import {createHash} from 'node:crypto'
 import fs from 'node:fs'
-import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {tmpdir} from 'node:os'
+import path from 'node:path'
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
+import {rootSection} from '../../../../src/config/index.ts'
 import {compilePatterns} from '../../../../src/patterns/index.ts'
+import {DataPlane} from '../../../../src/session/data-plane.ts'
 import {pathClasses} from '../../../../src/trap/types.ts'
 import {cleanUp, compile, python, run, which, type Run} from '../../trap/harness.ts'
 import {Room} from './room.ts'
@@ -63,6 +68,75 @@ describe('a program with remote files', () => {
       `cd ${TOP}/d && cat file link && ls && test -d sub && test ! -e missing && readlink link && pwd && cat ../d/file`,
     )
     expect(output).toBe(`of the pod\nof the pod\nfile\nlink\nsub\nfile\n${TOP}/d\nof the pod\n`)
+  })
+
+  it('[FS-33] reads 10 MiB with one call; they came in parts of at most 1 MiB', async () => {
+    const content = Buffer.alloc(10 << 20, 'of the pod ')
+    fs.writeFileSync(room.at(`${TOP}/large`), content)
+    const output = await below(
+      process.execPath,
+      '-e',
+      `
+const fs = require('fs'), fd = fs.openSync('${TOP}/large'), buffer = Buffer.alloc(11 << 20)
+console.log(fs.readSync(fd, buffer), fs.readSync(fd, buffer, 0, 1), buffer.subarray(0, ${content.length}).equals(Buffer.alloc(${content.length}, 'of the pod ')))
+`,
+    )
+    expect(output).toBe(`${content.length} 0 true\n`)
+    const parts = room.sent.flatMap((request) => (request.type === 'ReadLimited' ? [request.value] : []))
+    expect(parts.map(({startFrom}) => Number(startFrom)).sort((a, b) => a - b)).toEqual(
+      Array.from({length: 10}, (_, part) => part << 20),
+    )
+    expect(Math.max(...parts.map(({bufferSize}) => Number(bufferSize)))).toBe(1 << 20)
+  })
+
+  it('[FS-34] gives small reads, lseek and pread the same bytes, from one fetch', async () => {
+    const content = Array.from({length: 40_000}, (_, i) => `${i} `).join('')
+    fs.writeFileSync(room.at(`${TOP}/numbers`), content)
+    const output = await below(
+      process.execPath,
+      '-e',
+      `
+const fs = require('fs'), fd = fs.openSync('${TOP}/numbers'), byte = Buffer.alloc(7)
+let text = ''
+for (let n; (n = fs.readSync(fd, byte)); ) text += byte.toString('latin1', 0, n)
+console.log(require('crypto').createHash('sha256').update(text).digest('hex'))
+for (const at of [0, 100_000, 12_345]) console.log(fs.readSync(fd, byte, 0, 7, at), JSON.stringify(byte.toString()))
+console.log(require('child_process').execFileSync('dd', ['if=${TOP}/numbers', 'bs=7', 'skip=5000', 'count=1', 'status=none']).toString())
+`,
+    )
+    const at = (offset: number) => `7 ${JSON.stringify(content.slice(offset, offset + 7))}`
+    expect(output.trim().split('\n')).toEqual([
+      createHash('sha256').update(content).digest('hex'),
+      ...[0, 100_000, 12_345].map(at),
+      content.slice(35_000, 35_007),
+    ])
+    expect(['Open', 'ReadLimited', 'Close'].map((type) => room.count(type as 'Open'))).toEqual([1, 1, 1])
+  })
+
+  it('[FS-40] has none in mode local: the agent is asked for no file', async () => {
+    const place = fs.mkdtempSync(path.join(tmpdir(), 'mirrord-mode-local-'))
+    const requests = vi.spyOn(room.session, 'fileRequest')
+    const plane = new DataPlane(room.session, path.join(place, 'session'), () => undefined)
+    try {
+      const config = rootSection.parse({feature: {fs: {mode: 'local'}}})
+      const files = plane.startFiles(config.feature.fs, {cwd: '/', temporary: place, executable: '/bin/sh'})
+      fs.writeFileSync(room.at(`${TOP}/there`), 'of the pod\n')
+      running = await run({
+        program: '/bin/sh',
+        arguments: [
+          '-c',
+          `echo here > ${place}/here; cat ${place}/here; ls ${TOP} 2> /dev/null || echo none; cat /etc/hosts`,
+        ],
+        files,
+        file: (request) => plane.files!.answer(request),
+      })
+      expect(await running.finish()).toBe(`here\nnone\n${fs.readFileSync('/etc/hosts', 'utf8')}`)
+      expect([plane.files, running.warnings]).toEqual([undefined, []])
+      expect(requests).not.toHaveBeenCalled()
+    } finally {
+      plane.close()
+      fs.rmSync(place, {recursive: true})
+    }
   })
 
   it('[FS-10] writes, appends, renames and removes files of the target', async () => {
