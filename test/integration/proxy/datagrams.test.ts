@@ -122,12 +122,13 @@ describe('a connected datagram socket', () => {
     expect(writes()).toEqual(['1:a', '2:b'])
   })
 
-  it('fails with the errno of the pod', async () => {
-    const {proxy, request} = stage({
-      type: 'Err',
-      value: {type: 'RemoteIO', value: {rawOsError: constants.errno.ENETUNREACH, kind: {type: 'Other'}}},
-    } as unknown as ConnectReply)
-    expect(await proxy.connect(request)).toEqual({errno: constants.errno.ENETUNREACH})
+  it.each([
+    ['ENETUNREACH', {type: 'RemoteIO', value: {rawOsError: constants.errno.ENETUNREACH, kind: {type: 'Other'}}}],
+    ['ETIMEDOUT', {type: 'RemoteIO', value: {kind: {type: 'TimedOut'}}}],
+    ['ETIMEDOUT', {type: 'Remote', value: {type: 'ConnectTimedOut'}}],
+  ] as const)('[OUT-28] fails with the errno of the pod, %s', async (name, value) => {
+    const {proxy, request} = stage({type: 'Err', value} as unknown as ConnectReply)
+    expect(await proxy.connect(request)).toEqual({errno: constants.errno[name]})
   })
 
   it('closes its socket in the pod when the program gave up, and with the session', async () => {

@@ -104,7 +104,7 @@ describe('subscriptions', () => {
     expect(calls).toEqual(['subscribe 80', 'subscribe 81', 'unsubscribe 80', 'unsubscribe 81'])
   })
 
-  it('that are refused fail the listen and leave nothing', async () => {
+  it('[INC-29] that are refused fail the listen and leave nothing', async () => {
     const {proxy, calls} = stage({refuse: 'port 80 is stolen by another session'})
     await expect(proxy.listen({id: 1, port: 80, actual})).rejects.toThrow('another session')
     expect(proxy.subscribedPorts).toEqual([])

@@ -50,7 +50,7 @@ describe('a stream between a socket and the agent', () => {
     await until('the answer', () => got.text() === 'answer')
   })
 
-  it('lets the program finish first: the answer still comes', async () => {
+  it('[OUT-30] lets the program finish first: the answer still comes', async () => {
     const {program, ours, stream, events} = await stage()
     const got = collect(program)
     program.end('question')

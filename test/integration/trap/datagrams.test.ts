@@ -160,7 +160,7 @@ inEachCondition('unconnected datagrams', ({name}) => {
     expect(gone).toBe(1100) // 76 on the way, the others when the tree had ended
   })
 
-  it('[OUT-07] [OUT-08] [OUT-10] stay local when UDP is off, but for port 53', async () => {
+  it('[OUT-07] [OUT-08] [OUT-09] [OUT-10] stay local when UDP is off, but for port 53', async () => {
     const program = await run({
       ...script(`
 import socket
@@ -169,12 +169,13 @@ for s in (a, b): s.bind(('127.0.0.1', 0))
 a.sendto(b'by sendto', b.getsockname()); print(b.recvfrom(99) == (b'by sendto', a.getsockname()))
 a.sendmsg([b'by sendmsg'], [], 0, b.getsockname()); print(b.recvmsg(99)[3] == a.getsockname())
 a.sendto(b'query', ('1.2.3.4', 53)); print(a.recvfrom(99))
+b.sendmsg([b'que', b'ry'], [], 0, ('1.2.3.5', 53)); print(b.recvmsg(99))
 `),
       outgoing: {tcp: true, udp: false},
       connect: echoes,
     })
-    expect(await program.finish()).toBe("True\nTrue\n(b'query', ('1.2.3.4', 53))\n")
-    expect(asked(program.connects)).toEqual(['1.2.3.4:53'])
+    expect(await program.finish()).toBe("True\nTrue\n(b'query', ('1.2.3.4', 53))\n(b'query', [], 0, ('1.2.3.5', 53))\n")
+    expect(asked(program.connects)).toEqual(['1.2.3.4:53', '1.2.3.5:53'])
   })
 
   it('fail with the errno that the session gives, and ask again the next time', async () => {

@@ -59,7 +59,7 @@ inEachCondition('listen', () => {
     expect(program.listeners).toHaveLength(1)
   })
 
-  it('fails when the session refuses, and the port does not listen', async () => {
+  it('[INC-29] fails when the session refuses, and the port does not listen', async () => {
     const port = await freePort()
     const program = await run({
       program: sockets,
@@ -81,7 +81,7 @@ inEachCondition('listen', () => {
     expect(program.closed).toEqual([program.listeners[0]?.id])
   })
 
-  it('is reported but not held when incoming is off', async () => {
+  it('[INC-23] is reported but not held when incoming is off', async () => {
     const program = await run({
       program: sockets,
       arguments: ['accept', '127.0.0.1', String(await freePort())],
@@ -110,7 +110,7 @@ inEachCondition('bind', () => {
     expect(program.connects).toEqual([])
   })
 
-  it('without incoming a port in use is an error, as ever', async () => {
+  it('[INC-23] without incoming a port in use is an error, as ever', async () => {
     const busy = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => busy.once('listening', resolve))
     const {port} = busy.address() as AddressInfo
@@ -119,7 +119,7 @@ inEachCondition('bind', () => {
     busy.close()
   })
 
-  it('takes the port as in use when a socket of the tree holds it, moved or not', async () => {
+  it('[INC-10] takes the port as in use when a socket of the tree holds it, moved or not', async () => {
     const free = await run({program: sockets, arguments: ['bind-twice', '127.0.0.1', String(await freePort())]})
     expect(await free.finish()).toMatch(/second EADDRINUSE\nafter close ok\n$/)
     const busy = createServer().listen(0, '127.0.0.1')
@@ -130,6 +130,9 @@ inEachCondition('bind', () => {
     })
     expect(await moved.finish()).toMatch(/second EADDRINUSE\nafter close ok\n$/)
     busy.close()
+    expect(moved.listeners[0]?.actual.port).not.toBe(moved.listeners[0]?.asked.port)
+    for (const {listeners, closed} of [free, moved]) expect(closed).toEqual(listeners.map(({id}) => id))
+    expect([free.listeners.length, moved.listeners.length]).toEqual([1, 1])
   })
 
   it("binds the pod's own address", async () => {
@@ -165,7 +168,7 @@ inEachCondition('bind', () => {
 })
 
 inEachCondition('accept', () => {
-  it('shows the registered peer, blocking and non-blocking; local clients as they are', async () => {
+  it('[INC-25] shows the registered peer, blocking and non-blocking; local clients as they are', async () => {
     const program = await run({program: sockets, arguments: ['accept', '127.0.0.1', String(await freePort())]})
     await program.line(/^listen ok/)
     const to = program.listeners[0]?.actual ?? local
@@ -273,7 +276,7 @@ inEachCondition('accept', () => {
     await program.finish()
   })
 
-  it.skipIf(!python)('serves Python on IPv4 and on a dual-stack socket', async () => {
+  it.skipIf(!python)('[INC-25] serves Python on IPv4 and on a dual-stack socket', async () => {
     const program = await run({
       program: python ?? '',
       arguments: [
