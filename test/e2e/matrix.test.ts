@@ -112,7 +112,7 @@ const expectations = ({service, pod, namespace}: Surroundings, name: string): Re
   child: ['/srv/mirrord-matrix/text', /^remote text$/],
 })
 
-describe.each(wanted)('as $user', ({below, uid}) => {
+describe.each(wanted)('[OUT-25] as $user', ({below, uid}) => {
   for (const {language, words, without} of list) {
     const missing = 'missing' in words ? words.missing : undefined
     const title = missing ? `${language} (left out: needs ${missing})` : language
