@@ -140,7 +140,7 @@ describe('by default files are read from the target, and the host name is its', 
     expect(ran.results.lists).toBe(`${found.join('\n')}\nexit 0`)
     expect(ran.results.hosts).toContain(name)
   })
-  test('[FS-08] directories are listed', () => {
+  test('directories are listed', () => {
     expect(ran.results.directory).toBe(`${remote}/list:\na\nb\nc\n\n${remote}/list/c:\nd\nexit 0`)
   })
   test('a binary and a script that only the target has are executed', () => {
@@ -183,14 +183,14 @@ describe('in write mode files are changed in the target', () => {
   })
   const text = async (file: string) => (await pod.see(`${folder}/${file}`))?.text
 
-  test('[FS-24] files are made, appended to, renamed and removed', async () => {
+  test('files are made, appended to, renamed and removed', async () => {
     expect(ran.results).toMatchObject({create: 'exit 0', append: 'exit 0', rename: 'exit 0', unlink: 'exit 0'})
     expect(await text('create')).toBe('created\n')
     expect(await text('append')).toBe('before\nafter\n')
     expect([await text('rename'), await text('renamed')]).toEqual([undefined, 'before\n'])
     expect(await text('unlink')).toBeUndefined()
   })
-  test('[FS-12] directories are made and removed', async () => {
+  test('directories are made and removed', async () => {
     expect(ran.results).toMatchObject({mkdir: 'exit 0', inside: 'inside\nexit 0', rmdir: 'exit 0'})
     expect(await text('new/file')).toBe('inside\n')
     expect(await pod.see(`${folder}/old`)).toBeUndefined()
@@ -200,7 +200,7 @@ describe('in write mode files are changed in the target', () => {
     expect(await text('truncate')).toBe('bef')
     expect((await pod.see(`${folder}/chmod`))?.mode).toBe('604')
   })
-  test('[FS-38] what was written before fsync is in the target although the program was killed', async () => {
+  test('what was written before fsync is in the target although the program was killed', async () => {
     expect(ran.results.killed).toBe('exit SIGKILL')
     const seen = await pod.see(`${folder}/killed`)
     expect(seen?.size).toBe(70_000)
