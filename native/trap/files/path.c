@@ -60,19 +60,38 @@ bool path_foreign(pid_t tid) {
     snprintf(link, sizeof link, "/proc/%d/ns/mnt", tid);
     return stat(link, &st) || st.st_ino != ours;
 }
-/* At or below the process's own working directory, or its own executable: local where only the mode makes it remote. */
+/* PREFIX of an executable PREFIX/bin/NAME beside which there is PREFIX/lib: a language that was installed outside of the system's directories
+ * (pyenv, nvm, SDKMAN, a tool cache), whose own files the target cannot have. Its length, 0 for none. */
+static size_t installation(const char *executable) {
+    char directory[PATH_MAX];
+    struct stat st;
+    const char *name = strrchr(executable, '/');
+    if (!name || name - executable < 5 || memcmp(name - 4, "/bin", 4)) return 0;
+    size_t n = (size_t)(name - 4 - executable);
+    snprintf(directory, sizeof directory, "%.*s/lib", (int)n, executable);
+    return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) ? n : 0;
+}
+/* At or below the process's own working directory or its language's, or its own executable: local where only the mode makes it remote. */
 static bool own(pid_t tid, const char *path) {
     char link[PATH_MAX];
     ssize_t k = path_link(tid, "cwd", link);
     if (k > 1 && !path_below_files(link) && below(path, link, (size_t)k)) return true;
-    return path_link(tid, "exe", link) > 0 && !strcmp(path, link);
+    if (path_link(tid, "exe", link) <= 0 || path_below_files(link)) return false;
+    if (!strcmp(path, link)) return true;
+    size_t prefix = installation(link);
+    return prefix > 0 && below(path, link, prefix);
 }
 /* Realpath and mkdir -p look at every parent of a path, of which the target may have none: /builds of a CI runner. */
 bool place_above_own(pid_t tid, const struct place *p) {
     char link[PATH_MAX];
     if (p->through || p->mapped) return false;
     if (below(config.cwd, p->path, p->length) || below(config.program, p->path, p->length)) return true;
-    return path_link(tid, "cwd", link) > 0 && !path_below_files(link) && below(link, p->path, p->length);
+    for (char **word = config.argv; *word; word++) /* the script, for one */
+        if (**word == '/' && below(*word, p->path, p->length)) return true;
+    static const char *const links[] = {"cwd", "exe"};
+    for (int i = 0; i < 2; i++)
+        if (path_link(tid, links[i], link) > 0 && !path_below_files(link) && below(link, p->path, p->length)) return true;
+    return false;
 }
 static enum place_class class_of(pid_t tid, const char *path, size_t n) {
     unsigned label = rules ? rules_match(rules, path, n) : LABEL_NONE;

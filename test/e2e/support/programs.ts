@@ -17,6 +17,9 @@ export const node = path.join(root, 'node_modules/.bin/node')
 export const onPath = (name: string) =>
   [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((entry) => path.join(entry, name)).find(existsSync)
 
+/** The system's Python: the shims of a version manager look for their files in the HOME of whoever installed them. */
+const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
+
 /** Go, where it is installed. */
 export const go = onPath('go')
 
@@ -29,7 +32,7 @@ export function programs(): {all: Program[]; dispose(): void} {
   })
   const all: Program[] = [
     {language: 'Node', words: (port, name) => [node, path.join(folder, 'server.mjs'), `${port}`, name]},
-    {language: 'Python', words: (port, name) => ['python3', path.join(folder, 'server.py'), `${port}`, name]},
+    {language: 'Python', words: (port, name) => [python, path.join(folder, 'server.py'), `${port}`, name]},
     {language: 'static C', words: (port, name) => [c, `${port}`, name]},
   ]
   if (go) {

@@ -1,5 +1,14 @@
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync} from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
@@ -219,20 +228,31 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
       using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)'], modeReadOnly: ['.']})
       const place = join(directory, compiler)
       const source = join(process.cwd(), 'test/apps/trap/linked.c')
-      for (const name of ['none', 'lib', 'other', 'bin']) mkdirSync(join(place, name), {recursive: true})
+      for (const name of ['none', 'lib', 'other', 'programs']) mkdirSync(join(place, name), {recursive: true})
       const compileTo = (path: string, ...more: string[]) =>
         execFileSync(compiler, ['-o', join(place, path), source, ...more])
       compileTo('lib/libnumber.so.1', '-DLIBRARY=41', '-shared', '-fPIC', '-Wl,-soname,libnumber.so.1')
       compileTo('other/libother.so.2', '-DLIBRARY=42', '-shared', '-fPIC')
-      compileTo('bin/program', join(place, 'lib/libnumber.so.1'), `-Wl,-rpath,${place}/none:${place}/lib`)
+      compileTo('programs/program', join(place, 'lib/libnumber.so.1'), `-Wl,-rpath,${place}/none:${place}/lib`)
       remote.file(`${place}/lib/libnumber.so.1`, 'not for this machine\n')
       remote.file(`${place}/lib/settings`, 'remote')
       const library = join(place, 'other/libother.so.2')
       const settings = join(place, 'lib/settings')
-      expect(await output(remote, join(place, 'bin/program'), [library, settings])).toBe('41 42 remote\n')
+      expect(await output(remote, join(place, 'programs/program'), [library, settings])).toBe('41 42 remote\n')
       expect(remote.asked).toEqual([`open ${settings}`])
     },
   )
+
+  it('are not those of the language that runs, installed outside of the system', async () => {
+    using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)'], modeReadOnly: ['.']})
+    const place = join(directory, 'installed')
+    for (const name of ['bin', 'lib/language']) mkdirSync(join(place, name), {recursive: true})
+    copyFileSync('/bin/cat', join(place, 'bin/language'))
+    writeFileSync(join(place, 'lib/language/module'), 'local')
+    remote.file(`${place}/lib/language/module`, 'remote')
+    expect(await output(remote, join(place, 'bin/language'), [join(place, 'lib/language/module')])).toBe('local')
+    expect(await output(remote, '/bin/cat', [join(place, 'lib/language/module')])).toBe('remote')
+  })
 
   it('are fetched whole before they are read: 64 MiB', async () => {
     using remote = target()
