@@ -54,6 +54,7 @@ int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *s
     if ((k = mem_write(tid, length_at, &n, sizeof n)) < 0) return (int)k;
     return 0;
 }
+bool table_full(ssize_t error) { return error == -EMFILE || error == -ENFILE; }
 /* EFAULT is the program's own mistake and ESRCH a process that ended; anything else means that we may not look. */
 void mem_refused(pid_t tid, ssize_t error, const char *what) {
     static pid_t warned[16];
@@ -63,5 +64,6 @@ void mem_refused(pid_t tid, ssize_t error, const char *what) {
     for (unsigned i = 0; i < 16; i++)
         if (warned[i] == process) return;
     warned[next++ % 16] = process;
-    warn("process %d may not be inspected (%s): it runs unconnected (%s)", process, strerror((int)-error), what);
+    if (table_full(error)) warn("mirrord-trap cannot open any more files (%s), so %s of process %d is not served: raise the hard limit of open files (ulimit -Hn)", strerror((int)-error), what, process);
+    else warn("process %d may not be inspected (%s): it runs unconnected (%s)", process, strerror((int)-error), what);
 }

@@ -163,6 +163,7 @@ static void settle(void) { /* after the program has its own copies of all of thi
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    spare_keep(true);
 }
 static bool hello(void) {
     uint8_t type;

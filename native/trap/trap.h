@@ -112,7 +112,8 @@ ssize_t mem_read(pid_t tid, uint64_t at, void *to, size_t n);
 ssize_t mem_write(pid_t tid, uint64_t at, const void *from, size_t n);
 ssize_t mem_string(pid_t tid, uint64_t at, char *to, size_t cap);
 int mem_write_sockaddr(pid_t tid, uint64_t at, uint64_t length_at, const void *sa, socklen_t n);
-void mem_refused(pid_t tid, ssize_t error, const char *what); /* warns once a process when it may not be looked into */
+void mem_refused(pid_t tid, ssize_t error, const char *what); /* warns once a process when it may not be looked into, or we have no descriptor for it */
+bool table_full(ssize_t error);                               /* -EMFILE or -ENFILE: of ours, where the program's own call would have worked */
 pid_t process_of(pid_t tid);
 bool process_ended(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno; without pidfd_getfd of sockets that we made only, else -NOT_MADE */
@@ -171,6 +172,7 @@ void calls_sweep(void);
 /* ---- the tree (tree.c) and its processes (supervisor.c, probe.c) ---- */
 pid_t parent_of(pid_t pid);                       /* -1: ended */
 void tree_signal(pid_t root, int signal);
+void spare_keep(bool keep);                       /* false: two descriptors are free now, until true gives them back */
 int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */
 void kill_tree(void);

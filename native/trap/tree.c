@@ -20,6 +20,16 @@ pid_t parent_of(pid_t pid) {
     int parent;
     return after && sscanf(after + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
 }
+/* With a full table of descriptors nothing of /proc could be opened: no process would be ended, every listener taken for closed. Two are kept
+ * back for that, one for a directory and one for a file in it. */
+static int spare[2] = {-1, -1};
+void spare_keep(bool keep) {
+    for (int i = 0; i < 2; i++) {
+        if (keep && spare[i] < 0) spare[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (!keep && spare[i] >= 0) close(spare[i]);
+        if (!keep) spare[i] = -1;
+    }
+}
 /* From /proc as a whole: /proc/PID/task/TID/children needs CONFIG_PROC_CHILDREN and is not complete while processes end. */
 static struct process *snapshot(size_t *count) {
     size_t n = 0, cap = 1024;
@@ -46,7 +56,9 @@ static int by_pid(const void *a, const void *b) {
 }
 void tree_signal(pid_t root, int signal) {
     size_t n;
+    spare_keep(false);
     struct process *all = snapshot(&n);
+    spare_keep(true);
     bool more = true;
     if (!all) return;
     qsort(all, n, sizeof *all, by_pid);

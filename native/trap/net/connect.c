@@ -227,9 +227,9 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     ask(c, sock_needs_ipv6(fd, &i));
     return 0;
 }
-/* pidfd_getfd is denied, and the socket is not one that we made: connected already, for which the kernel knows the errno, or inherited or handed
- * over from outside the tree. Nothing runs unconnected without a word. */
-static void from_elsewhere(const notif *n, const struct addr *to) {
+/* We have no duplicate. pidfd_getfd is denied, and the socket is not one that we made: connected already, for which the kernel knows the errno, or
+ * inherited or handed over from outside the tree. Or our table is full. Nothing runs unconnected without a word. */
+static void without_duplicate(const notif *n, const struct addr *to, int why) {
     int64_t inode = socket_inode(n->pid, (int)n->data.args[0]);
     struct sock *own = listener_for(to);
     struct addr peer;
@@ -240,11 +240,12 @@ static void from_elsewhere(const notif *n, const struct addr *to) {
         give_result(earlier, n);
         return;
     }
-    if (inode < 0 || (own && own->actual.port == to->port) || (to->port != 53 && !config.tcp && !config.udp) || inode_peer((uint64_t)inode, &domain, &peer)) {
+    if (inode < 0 || to->port == 0 || config_is_local(to) || (own && own->actual.port == to->port) || (to->port != 53 && !config.tcp && !config.udp) || inode_peer((uint64_t)inode, &domain, &peer)) {
         answer_continue(n);
         return;
     }
-    made_elsewhere(n->pid, "connects", "The connection is refused");
+    if (why == -NOT_MADE) made_elsewhere(n->pid, "connects", "The connection is refused");
+    else mem_refused(n->pid, why, "connect");
     answer_error(n, ENETUNREACH);
 }
 void on_connect(const notif *n) {
@@ -258,14 +259,18 @@ void on_connect(const notif *n) {
     }
     ssize_t k = mem_read(n->pid, n->data.args[1], &ss, length);
     if (k < 0) mem_refused(n->pid, k, "connect");
+    if (table_full(k)) { /* where memory is a file */
+        answer_error(n, ENETUNREACH);
+        return;
+    }
     if (k >= 0 && ss.ss_family == AF_UNIX && on_connect_unix(n, (const void *)&ss, (socklen_t)length)) return;
     if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || ((to.port == 0 || config_is_local(&to)) && !udp_relayed)) {
         answer_continue(n);
         return;
     }
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
-    if (fd == -NOT_MADE) {
-        from_elsewhere(n, &to);
+    if (fd == -NOT_MADE || table_full(fd)) {
+        without_duplicate(n, &to, fd);
         return;
     }
     if (fd < 0) {

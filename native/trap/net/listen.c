@@ -21,6 +21,7 @@ bool listeners_any(void) { return tracked > 0; }
 /* Marks the listeners found in one of the kernel's tables. It lists listeners first (net/ipv4/tcp_ipv4.c:
  * TCP_SEQ_STATE_LISTENING), so reading ends at the first line that is not one: cheap with any number of connections. */
 static void mark(const char *path, bool ipv6, const struct sock *wanted, bool *found) {
+    spare_keep(false);
     FILE *f = fopen(path, "re");
     char line[512];
     bool heading = true;
@@ -43,6 +44,7 @@ static void mark(const char *path, bool ipv6, const struct sock *wanted, bool *f
                 s->listen_seen = true;
     }
     if (f) fclose(f);
+    spare_keep(true);
 }
 static bool listed(const struct sock *s) {
     bool found = false;

@@ -120,7 +120,8 @@ static bool concerns_us(const notif *n, int flags, uint64_t at, socklen_t length
     struct sockaddr_storage ss;
     struct addr to;
     memset(&ss, 0, sizeof ss);
-    if (length > sizeof ss || mem_read(n->pid, at, &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length) || to.port == 0) return false;
+    ssize_t k = length > sizeof ss ? -EINVAL : mem_read(n->pid, at, &ss, length);
+    if (k < 0 || !addr_from_sockaddr(&to, &ss, length) || to.port == 0) return table_full(k);
     return to.port == 53 || config.udp || (flags & MSG_FASTOPEN);
 }
 /* TCP Fast Open is a connect whose first data is not yet acknowledged by anyone: refused as where it is switched off, for
@@ -132,16 +133,29 @@ static ssize_t fast_open(const notif *n, int fd, uint64_t at, socklen_t length) 
     if (length > sizeof ss || mem_read(n->pid, at, &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length)) return NATIVE;
     return stream_stays(fd, &to) ? NATIVE : -EOPNOTSUPP;
 }
-/* To somewhere else, by a socket of which we know nothing; a connected one takes no address. */
-static bool goes_away(const notif *n) {
+static bool is_away(const notif *n, int flags, uint64_t at, socklen_t length) {
     struct sockaddr_storage ss;
-    struct addr to, peer;
-    int domain;
-    int64_t inode = socket_inode(n->pid, (int)n->data.args[0]);
-    socklen_t length = (socklen_t)n->data.args[5];
+    struct addr to;
     memset(&ss, 0, sizeof ss);
-    if (length > sizeof ss || mem_read(n->pid, n->data.args[4], &ss, length) < 0 || !addr_from_sockaddr(&to, &ss, length)) return false;
-    return inode >= 0 && !config_is_local(&to) && !addr_loopback(&to) && !addr_multicast(&to) && !inode_peer((uint64_t)inode, &domain, &peer);
+    ssize_t k = length > sizeof ss ? -EINVAL : mem_read(n->pid, at, &ss, length);
+    if (k < 0 || !addr_from_sockaddr(&to, &ss, length)) return table_full(k);
+    if (to.port != 53 && !config.udp && !(flags & MSG_FASTOPEN)) return false;
+    return !config_is_local(&to) && !addr_loopback(&to) && !addr_multicast(&to);
+}
+/* To somewhere else, by a socket of which we know nothing; a connected one takes no address. */
+static bool goes_away(const notif *n, int flags) {
+    const __u64 *a = n->data.args;
+    struct addr peer;
+    struct msghdr h;
+    int domain;
+    int64_t inode = socket_inode(n->pid, (int)a[0]);
+    bool away = n->data.nr == SYS_sendto && is_away(n, flags, a[4], (socklen_t)a[5]);
+    unsigned count = n->data.nr == SYS_sendmsg ? 1 : n->data.nr == SYS_sendmmsg ? (unsigned)a[2] : 0;
+    for (unsigned i = 0; i < count && i < IOV_LIMIT && !away; i++) { /* the header comes first in a mmsghdr */
+        ssize_t k = mem_read(n->pid, a[1] + i * sizeof(struct mmsghdr), &h, sizeof h);
+        away = k < 0 ? table_full(k) : h.msg_name && is_away(n, flags, (uint64_t)h.msg_name, h.msg_namelen);
+    }
+    return away && inode >= 0 && !inode_peer((uint64_t)inode, &domain, &peer);
 }
 void on_send(const notif *n) {
     const __u64 *a = n->data.args;
@@ -161,8 +175,8 @@ void on_send(const notif *n) {
     }
     s.fd = fd_duplicate(n->pid, (int)a[0]);
     if (s.fd < 0) mem_refused(n->pid, s.fd, "send");
-    if (s.fd == -NOT_MADE && n->data.nr == SYS_sendto && goes_away(n)) {
-        made_elsewhere(n->pid, "sends through", "What it sends is refused");
+    if ((s.fd == -NOT_MADE || table_full(s.fd)) && goes_away(n, s.flags)) {
+        if (s.fd == -NOT_MADE) made_elsewhere(n->pid, "sends through", "What it sends is refused");
         answer_error(n, ENETUNREACH);
         return;
     }

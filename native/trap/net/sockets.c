@@ -86,6 +86,7 @@ struct sock *sock_each(struct sock *previous) {
 
 /* Calls `see` with the inode of every open socket that /proc shows us, ours included. */
 void each_open_socket(void (*see)(pid_t pid, int fd, uint64_t inode, void *), void *context) {
+    spare_keep(false);
     DIR *processes = opendir("/proc");
     struct dirent *p, *f;
     while (processes && (p = readdir(processes))) {
@@ -102,6 +103,7 @@ void each_open_socket(void (*see)(pid_t pid, int fd, uint64_t inode, void *), vo
         if (fds) closedir(fds);
     }
     if (processes) closedir(processes);
+    spare_keep(true);
 }
 int64_t socket_inode(pid_t tid, int fd) {
     char path[40];

@@ -255,13 +255,14 @@ bool on_connect_unix(const notif *n, const struct sockaddr_un *to, socklen_t len
     if (!shown[0]) shown[0] = '@';
     if (!rules_match(remote_paths, shown, m) || (shown[0] == '/' && path_foreign(n->pid))) return false;
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
-    if (fd == -NOT_MADE) {
+    if (fd == -NOT_MADE || table_full(fd)) {
         int64_t inode = socket_inode(n->pid, (int)n->data.args[0]);
         struct sock *s = inode < 0 ? NULL : sock_find_inode((uint64_t)inode);
         if (s && s->relayed) answer_error(n, EISCONN);
         if (s && s->relayed) return true;
-        if (inode < 0 || !inode_is_unix((uint64_t)inode)) return false;
-        made_elsewhere(n->pid, "connects", "The connection is refused");
+        if (inode < 0 || (fd == -NOT_MADE && !inode_is_unix((uint64_t)inode))) return false;
+        if (fd == -NOT_MADE) made_elsewhere(n->pid, "connects", "The connection is refused");
+        else mem_refused(n->pid, fd, "connect");
         answer_error(n, ECONNREFUSED);
         return true;
     }

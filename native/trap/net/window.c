@@ -20,16 +20,25 @@ static bool wanted(int domain, int type, int protocol) {
 }
 static int make(const notif *n) {
     int domain = (int)n->data.args[0], type = (int)n->data.args[1] | SOCK_CLOEXEC, protocol = (int)n->data.args[2];
-    if (!without_getfd) return socket(domain, type, protocol);
-    made_crowded();
+    if (without_getfd) made_crowded();
     int fd = socket(domain, type, protocol);
-    if (fd >= 0 || (errno != EMFILE && errno != ENFILE)) return fd;
-    made_room();
-    fd = socket(domain, type, protocol);
+    if (fd >= 0 || !table_full(-errno)) return fd;
+    if (without_getfd) {
+        made_room();
+        fd = socket(domain, type, protocol);
+    }
     static bool told;
-    if (fd < 0 && !told) warn("process %d has more open sockets than can be served without pidfd_getfd(2): raise the hard limit of open files", process_of(n->pid));
+    if (fd < 0 && !told) warn("process %d has more open sockets than mirrord-trap can open files: raise the hard limit of open files (ulimit -Hn)", process_of(n->pid));
     told |= fd < 0;
     return fd;
+}
+/* sendmsg and recvmsg of it do not trap. */
+static void outside(const notif *n, int number) {
+    static bool told;
+    if (!told)
+        warn("process %d has more UDP sockets than are served, or a limit of open files (ulimit -n) below %d: sendmsg of descriptor %d and the like go out as "
+             "without mirrord, and what they receive shows a relay's address. connect, send and sendto are served", process_of(n->pid), WINDOW_HIGH, number);
+    told = true;
 }
 void on_socket(const notif *n) {
     int type = (int)n->data.args[1];
@@ -49,6 +58,7 @@ void on_socket(const notif *n) {
     int r = at < 0 ? -EBADF : inject(n, fd, type & SOCK_CLOEXEC, at);
     if (r == -EBADF) r = inject(n, fd, type & SOCK_CLOEXEC, -1); /* full, or above its RLIMIT_NOFILE */
     if (r < 0 && r != -ENOENT) answer_error(n, -r);
+    if (!stream && config.udp && r >= 0 && (r < WINDOW_LOW || r >= WINDOW_HIGH)) outside(n, r);
     if (r >= 0 && without_getfd) made_keep(fd, n->pid, r);
     else close(fd);
 }
