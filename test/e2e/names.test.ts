@@ -11,7 +11,7 @@ const sources = path.join(import.meta.dirname, 'programs')
 const MANY = 1100
 
 describe('names, as programs of one session find them', () => {
-  const built = mkdtempSync('/tmp/me2e-names-')
+  let built: string
   let harness: Harness
   let job: Job
   let result: Result
@@ -24,6 +24,7 @@ describe('names, as programs of one session find them', () => {
       .map((line) => line.slice(start.length))
 
   beforeAll(async () => {
+    built = mkdtempSync('/tmp/me2e-names-')
     harness = await Harness.open()
     job = harness.job()
     const {namespace} = harness
