@@ -1,7 +1,8 @@
 import {accessSync, constants} from 'node:fs'
 import type {Socket} from 'node:net'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 import process from 'node:process'
+import {fileURLToPath} from 'node:url'
 import {parseCli, type AgentOptions} from './cli.ts'
 import {Guard} from './guard.ts'
 import {makeLog, type Log} from './log.ts'
@@ -110,7 +111,8 @@ function runWorker(options: AgentOptions, settings: AgentSettings, start: Worker
 
 /** The static C program that does what Node cannot; it is shipped beside the bundle. */
 function findHelper(): string | undefined {
-  const file = join(import.meta.dirname, 'mirrord-trap')
+  // import.meta.dirname is empty, not "/", for a module in the root directory (Node 22), as in the sandbox's image.
+  const file = join(dirname(fileURLToPath(import.meta.url)), 'mirrord-trap')
   try {
     accessSync(file, constants.X_OK)
     return file

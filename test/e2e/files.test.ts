@@ -170,6 +170,7 @@ describe('in write mode files are changed in the target', () => {
       inside: sh(`echo inside > ${folder}/new/file && cat ${folder}/new/file`),
       rmdir: sh(`rm ${folder}/old/x && rmdir ${folder}/old`),
       truncate: os(`os.truncate("${folder}/truncate", 3)`),
+      utimes: os(`os.utime("${folder}/append", (1000000000, 1000000000))`),
       chmod: ['chmod', '604', `${folder}/chmod`],
       killed: python(
         'import os, signal',
@@ -196,7 +197,7 @@ describe('in write mode files are changed in the target', () => {
     expect(await pod.see(`${folder}/old`)).toBeUndefined()
   })
   test('length and mode are set', async () => {
-    expect(ran.results).toMatchObject({truncate: 'exit 0', chmod: 'exit 0'})
+    expect(ran.results).toMatchObject({truncate: 'exit 0', utimes: 'exit 0', chmod: 'exit 0'})
     expect(await text('truncate')).toBe('bef')
     expect((await pod.see(`${folder}/chmod`))?.mode).toBe('604')
   })
