@@ -236,6 +236,31 @@ int main(int argc, char **argv) {
         if (write(c, "reply", 5) != 5) return 3;
         shutdown(c, SHUT_WR);
         data(c);
+    } else if (!strcmp(mode, "prefork-full")) { /* a worker cannot take the connection; another process sleeps in epoll_wait on the listener */
+        s = listener(argv[2], argv[3]);
+        fcntl(s, F_SETFL, O_NONBLOCK);
+        int told[2], ep;
+        char c;
+        if (pipe(told)) return 3;
+        pid_t w = fork();
+        if (!w) {
+            struct rlimit small = {(rlim_t)told[1] + 1, (rlim_t)told[1] + 1};
+            struct pollfd p = {s, POLLIN, 0};
+            poll(&p, 1, 5000);
+            setrlimit(RLIMIT_NOFILE, &small);
+            take(s, "full", 0);
+            if (write(told[1], "x", 1) != 1) _exit(3);
+            for (;;) pause();
+        }
+        ep = epoll_create1(0);
+        struct epoll_event e = {.events = EPOLLIN};
+        epoll_ctl(ep, EPOLL_CTL_ADD, s, &e);
+        if (read(told[0], &c, 1) != 1) return 3;
+        kill(w, SIGKILL);
+        waitpid(w, NULL, 0);
+        printf("at once %d\n", epoll_wait(ep, &e, 1, 0));
+        printf("woken %d\n", epoll_wait(ep, &e, 1, 5000));
+        take(s, "later", 0);
     } else if (!strcmp(mode, "bind-twice")) {
         int a = listener(argv[2], argv[3]), b = socket(AF_INET, SOCK_STREAM, 0);
         r = bind(b, (void *)&remote, sizeof remote);

@@ -261,6 +261,17 @@ inEachCondition('accept', () => {
     await program.line(/^worker2 10\.244\.7\.9:51515/)
   })
 
+  it('wakes another process, asleep on the same listener, for a connection that its worker could not take', async () => {
+    const program = await run({program: sockets, arguments: ['prefork-full', '127.0.0.1', String(await freePort())]})
+    await program.line(/^listen ok/)
+    await dial(program.trap, program.listeners[0]?.actual ?? local)
+    await program.line(/^full EMFILE/)
+    await program.line(/^at once 0/)
+    await program.line(/^woken 1/)
+    await program.line(/^later 10\.244\.7\.9:51515/)
+    await program.finish()
+  })
+
   it('wakes a sleeping event loop for a connection that could not be handed over', async () => {
     const program = await run({program: sockets, arguments: ['full', '127.0.0.1', String(await freePort())]})
     await program.line(/^listen ok/)
