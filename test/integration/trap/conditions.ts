@@ -1,8 +1,8 @@
-import {spawnSync} from 'node:child_process'
 import {chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe} from 'vitest'
+import {asNobody, nobodyMay} from '../nobody.ts'
 import {buildTrap, compile, trapPath, useTrap, which} from './harness.ts'
 
 /** What a machine may be like: who runs, and what it denies (test/apps/trap/deny.c). */
@@ -26,14 +26,12 @@ export const conditions: readonly Condition[] = [
   {name: 'on a kernel before 5.19, without pidfd_getfd', nobody: false, denied: 'docker,killable,wake', long: true},
 ]
 
-const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--bounding-set=-all', '--inh-caps=-all']
-
 /** Why this machine cannot show a condition; undefined when it can. */
 function missing(condition: Condition): string | undefined {
   if (!condition.nobody) return undefined
   if (process.getuid?.() !== 0) return 'needs root to become nobody'
   if (!which('setpriv')) return 'needs setpriv'
-  if (spawnSync('setpriv', [...asNobody, process.execPath, '-e', '0']).status !== 0) return 'nobody may not run node'
+  if (!nobodyMay('execute', process.execPath)) return `nobody may not run ${process.execPath}`
   return undefined
 }
 
@@ -45,7 +43,7 @@ export function trapIn(condition: Pick<Condition, 'nobody' | 'denied'>): {path: 
   buildTrap()
   copyFileSync(trapPath, join(directory, 'mirrord-trap'))
   copyFileSync(compile('deny'), join(directory, 'deny'))
-  const become = condition.nobody ? `setpriv ${asNobody.join(' ')} ` : ''
+  const become = condition.nobody ? `${asNobody.join(' ')} ` : ''
   const deny = condition.denied ? `${directory}/deny ${condition.denied} ` : ''
   writeFileSync(path, `#!/bin/sh\nexec ${become}${deny}${directory}/mirrord-trap "$@"\n`, {mode: 0o755})
   return {path, remove: () => rmSync(directory, {recursive: true})}
