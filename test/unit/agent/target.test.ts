@@ -72,6 +72,12 @@ describe('selectEnvironment', () => {
     expect(names([], ['*'])).toEqual(['DB_HOST', 'DB_PORT', 'path', 'TOKEN'])
   })
 
+  it('[ENV-06] never gives those of the image, even when they are asked for', () => {
+    const image = ['PATH', 'HOME', 'PWD', 'PYTHONPATH', 'JAVA_HOME', 'GOPATH']
+    expect(names([], image, image)).toEqual([])
+    expect(names([], ['P*', 'H*'], [...image, 'PORT'])).toEqual(['PORT'])
+  })
+
   it('understands wildcards', () => {
     expect(names([], ['DB_*'])).toEqual(['DB_HOST', 'DB_PORT'])
     expect(names(['*T'], [])).toEqual(['path', 'TOKEN'])
