@@ -16,6 +16,7 @@ void filter_trap_between(struct filter *f, uint32_t nr, int argument, uint32_t l
 void filter_trap_between_not_null(struct filter *f, uint32_t nr, int argument, uint32_t low, uint32_t high, int pointer);
 void filter_trap_between_or_bits(struct filter *f, uint32_t nr, int argument, uint32_t low, uint32_t high, int flags, uint32_t bits);
 void filter_trap_bits(struct filter *f, uint32_t nr, int argument, uint32_t bits);                                        /* any of them set */
+void filter_trap_unless_descriptor(struct filter *f, uint32_t nr, int flags);                                              /* stat by path; `flags`: which argument has AT_EMPTY_PATH */
 void filter_trap_sockets(struct filter *f, bool streams, bool unix_streams); /* socket(AF_INET | AF_INET6, SOCK_DGRAM), and streams where asked */
 void filter_refuse(struct filter *f, uint32_t nr, int error);
 void filter_trap_exec(struct filter *f);                                                                                  /* execve and execveat, but those of ours */

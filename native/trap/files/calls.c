@@ -1,7 +1,6 @@
 /* calls.c - which system calls about files are trapped, and what is done with them: the paths first, then the call's own handler. */
 #include "trap.h"
 
-
 static const struct file_row read_rows[] = {
 #ifdef SYS_open
     {SYS_open, NO_AT, 0, 0, NO_PATH, WHEN_OVERLAYS, run_open, NULL},
@@ -44,6 +43,8 @@ static void add(struct filter *f, const struct file_row *row) {
         if (row->number >= NUMBERS || rows[row->number] || !wanted(row)) continue;
         rows[row->number] = row;
         if (row->number == SYS_execve || row->number == SYS_execveat) filter_trap_exec(f); /* except the first of all */
+        else if (row->number == SYS_newfstatat) filter_trap_unless_descriptor(f, SYS_newfstatat, 3);
+        else if (row->number == SYS_statx) filter_trap_unless_descriptor(f, SYS_statx, 2);
         else if (!(row->when & BY_WINDOW)) filter_trap(f, (uint32_t)row->number);
     }
 }
