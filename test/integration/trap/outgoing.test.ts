@@ -55,12 +55,12 @@ inEachCondition('outgoing connections', () => {
     const held: (() => void)[] = []
     const program = await run({
       ...script(`
-import errno, select, socket, threading
+import errno, os, select, socket, threading
 def one(ip, port, own):
     s = socket.socket(); s.bind((own, 0)); s.setblocking(False)
     if s.connect_ex((ip, port)) not in (0, errno.EINPROGRESS): return print('failed')
     select.select([], [s], []); s.send(str(port).encode()); select.select([s], [], [])
-    print(s.recv(99), s.getpeername(), s.getsockname()[0] + '\\n', end='')
+    os.write(1, f'{s.recv(99)} {s.getpeername()} {s.getsockname()[0]}\\n'.encode())  # at once: print writes in pieces
 all = [threading.Thread(target=one, args=a) for a in (('1.1.1.1', 1111, '127.0.0.1'), ('2.2.2.2', 2222, '0.0.0.0'), ('3.3.3.3', 3333, '0.0.0.0'))]
 for t in all: t.start()
 for t in all: t.join()
