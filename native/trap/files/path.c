@@ -71,7 +71,26 @@ static size_t installation(const char *executable) {
     snprintf(directory, sizeof directory, "%.*s/lib", (int)n, executable);
     return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) ? n : 0;
 }
-/* At or below the process's own working directory or its language's, or its own executable: local where only the mode makes it remote. */
+/* `node /builds/app/dist/main.mjs`: the script that an interpreter runs, its first argument that is no option. The modules beside it belong to
+ * the build under test. Relative ones lie below the working directory, or are the program's own business. */
+static bool script_of(pid_t tid, char script[PATH_MAX]) {
+    static const char *const endings[] = {".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".rb", ".pl", ".php", ".lua", ".sh", ".jar"};
+    char name[40], line[PATH_MAX];
+    snprintf(name, sizeof name, "/proc/%d/cmdline", tid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
+    if (fd >= 0) close(fd);
+    if (n <= 0) return false;
+    line[n] = 0;
+    const char *word = line + strlen(line) + 1;
+    while (word < line + n && *word == '-') word += strlen(word) + 1;
+    const char *ending = word < line + n && *word == '/' ? strrchr(word, '.') : NULL;
+    for (size_t i = 0; ending && i < sizeof endings / sizeof *endings; i++)
+        if (!strcmp(ending, endings[i])) return strcpy(script, word) != NULL;
+    return false;
+}
+/* At or below the process's own working directory, its script's or its language's, or its own executable: local where only the mode makes it
+ * remote. */
 static bool own(pid_t tid, const char *path) {
     char link[PATH_MAX];
     ssize_t k = path_link(tid, "cwd", link);
@@ -79,19 +98,20 @@ static bool own(pid_t tid, const char *path) {
     if (path_link(tid, "exe", link) <= 0 || path_below_files(link)) return false;
     if (!strcmp(path, link)) return true;
     size_t prefix = installation(link);
-    return prefix > 0 && below(path, link, prefix);
+    if (prefix > 0 && below(path, link, prefix)) return true;
+    if (!script_of(tid, link)) return false;
+    size_t directory = (size_t)(strrchr(link, '/') - link);
+    return directory > 0 && below(path, link, directory);
 }
 /* Realpath and mkdir -p look at every parent of a path, of which the target may have none: /builds of a CI runner. */
 bool place_above_own(pid_t tid, const struct place *p) {
     char link[PATH_MAX];
     if (p->through || p->mapped) return false;
     if (below(config.cwd, p->path, p->length) || below(config.program, p->path, p->length)) return true;
-    for (char **word = config.argv; *word; word++) /* the script, for one */
-        if (**word == '/' && below(*word, p->path, p->length)) return true;
     static const char *const links[] = {"cwd", "exe"};
     for (int i = 0; i < 2; i++)
         if (path_link(tid, links[i], link) > 0 && !path_below_files(link) && below(link, p->path, p->length)) return true;
-    return false;
+    return script_of(tid, link) && below(link, p->path, p->length);
 }
 static enum place_class class_of(pid_t tid, const char *path, size_t n) {
     unsigned label = rules ? rules_match(rules, path, n) : LABEL_NONE;

@@ -8,8 +8,6 @@ export interface PathContext {
   temporary: string
   /** The program's executable. The trap adds that of each process. */
   executable: string
-  /** Directory of the script that the program runs, when it is an interpreter. */
-  script?: string
   /** RUNNER_TOOL_CACHE, where CI runners keep the languages that a job installs. */
   toolCache?: string
 }
@@ -52,19 +50,17 @@ const names = [
 ]
 
 /**
- * What is local by default (config.md 5.2): the program, its language's files and the machine's own directories. Ours are the
- * tool cache (a runner that keeps Node or Python in /__t would look for their files in the target) and the directory of
- * the script that is run: the modules beside it belong to the build under test.
+ * What is local by default (config.md 5.2): the program, its language's files and the machine's own directories. The tool
+ * cache is our addition: without it a runner that keeps Node or Python in /__t would look for their files in the target.
+ * The trap adds what belongs to each process: its working directory, executable, language and script.
  */
-export function localPaths({home, cwd, temporary, executable, script, toolCache}: PathContext): string[] {
+export function localPaths({home, cwd, temporary, executable, toolCache}: PathContext): string[] {
   return [
     ...endings,
     ...directories,
     ...names,
     `^${escapePattern(temporary)}`,
-    ...[cwd, script ?? '/']
-      .filter((directory) => directory !== '/')
-      .map((directory) => `^${escapePattern(directory)}(/|$)`),
+    ...(cwd === '/' ? [] : [`^${escapePattern(cwd)}(/|$)`]),
     `${escapePattern(executable)}$`,
     ...(home === undefined || home === '' ? [] : [`^${escapePattern(home)}/\\.`]),
     ...(toolCache === undefined || toolCache === '' || toolCache === '/' ? [] : [`^${escapePattern(toolCache)}(/|$)`]),

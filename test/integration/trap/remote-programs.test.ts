@@ -254,6 +254,21 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
     expect(await output(remote, '/bin/cat', [join(place, 'lib/language/module')])).toBe('remote')
   })
 
+  it('are not those beside the script that an interpreter runs', async () => {
+    using remote = new Target({
+      local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)', '/node_modules'],
+      modeReadOnly: ['.'],
+    })
+    const place = join(directory, 'script')
+    mkdirSync(place)
+    writeFileSync(join(place, 'part.mjs'), 'export default "local"')
+    writeFileSync(join(place, 'data.json'), '{}')
+    writeFileSync(join(place, 'main.mjs'), "import part from './part.mjs'; console.log(part)")
+    const words = [process.execPath, join(place, 'main.mjs')]
+    expect(await output(remote, '/bin/sh', ['-c', `${words.join(' ')}; true`])).toBe('local\n')
+    expect(await output(remote, '/bin/sh', ['-c', `cat ${place}/data.json 2>/dev/null || echo none`])).toBe('none\n')
+  })
+
   it('are fetched whole before they are read: 64 MiB', async () => {
     using remote = target()
     const content = Buffer.alloc(64 << 20, 'mirrord ')
