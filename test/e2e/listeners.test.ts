@@ -8,7 +8,7 @@ import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
 import {expectExit, Harness} from './support/harness.ts'
 import {request} from './support/http.ts'
 import type {Job} from './support/mirrord.ts'
-import {node} from './support/programs.ts'
+import {node, python} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const program = (name: string) => path.join(import.meta.dirname, 'programs', name)
@@ -30,7 +30,7 @@ const who = async () => (await harness.who()).who
 const output = (name: string) => readFileSync(path.join(job.outputFolders()[0]!, name), 'utf8')
 
 test('[INC-05, INC-06] a listener that is closed gives its port back, what it accepted lives on', async () => {
-  const running = job.spawn(['ci', 'start', ...target, '--foreground', '--', 'python3', program('listener.py'), '8080'])
+  const running = job.spawn(['ci', 'start', ...target, '--foreground', '--', python, program('listener.py'), '8080'])
   await until('the program listens', () => running.output().includes('listening\n'))
   const service = await harness.cluster.serviceUrl(harness.namespace, 'echo')
   const {hostname, port} = new URL(service.url)
@@ -67,7 +67,7 @@ test('[INC-20, INC-28] a program listens on the name localhost, then closes and 
 test('[INC-21] a server with a reloader: every worker serves, by one subscription', async () => {
   const file = path.join(job.folder, 'source')
   writeFileSync(file, 'first')
-  expectExit(await job.start(...target, '--', 'python3', program('reloader.py'), '8080', file), 'success')
+  expectExit(await job.start(...target, '--', python, program('reloader.py'), '8080', file), 'success')
   expect(await who()).toBe('first')
   writeFileSync(file, 'second')
   const seen = new Set<string>()
@@ -84,7 +84,7 @@ test('[INC-21] a server with a reloader: every worker serves, by one subscriptio
 })
 
 test('[INC-22] forked workers share a listener, which ends with the last of them', async () => {
-  expectExit(await job.start(...target, '--', 'python3', program('prefork.py'), '8080'), 'success')
+  expectExit(await job.start(...target, '--', python, program('prefork.py'), '8080'), 'success')
   const workers = [await who(), await who()]
   expect(workers).toEqual([expect.stringMatching(/^worker \d+$/), expect.stringMatching(/^worker \d+$/)])
   expect(workers[0]).not.toBe(workers[1])

@@ -18,7 +18,7 @@ export const onPath = (name: string) =>
   [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((entry) => path.join(entry, name)).find(existsSync)
 
 /** The system's Python: the shims of a version manager look for their files in the HOME of whoever installed them. */
-const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
+export const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'
 
 /** Go, where it is installed. */
 export const go = onPath('go')
