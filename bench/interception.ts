@@ -1,7 +1,7 @@
 /**
  * `npm run bench`, second part: what interception costs. Programs that stay local, with and without the trap in turns; one
  * trapped call; and, in a session on the cluster, what remote connections and files cost as multiples of the tunnel's own
- * round trip. Every figure is compared with one of the same run. One JSON line with --json.
+ * round trip. Every figure is compared with one of the same run. One JSON line with --json; parts by name (programs, calls, remote).
  */
 import {execFileSync, spawn} from 'node:child_process'
 import {closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
@@ -292,9 +292,11 @@ async function remote(): Promise<void> {
 }
 
 try {
-  await programs()
-  await calls()
-  await remote()
+  const parts = {programs, calls, remote}
+  const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'))
+  const unknown = asked.find((word) => !Object.hasOwn(parts, word))
+  if (unknown) throw new Error(`no such part: ${unknown} (there are ${Object.keys(parts).join(', ')})`)
+  for (const [name, part] of Object.entries(parts)) if (asked.length === 0 || asked.includes(name)) await part()
   const number = (value: number) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0).padStart(9)
   console.log(
     `\n${''.padEnd(42)} ${'compared'.padStart(9)} ${'measured'.padStart(9)} ${''.padEnd(6)} ${'result'.padStart(9)}  limit`,
