@@ -58,6 +58,9 @@ ssize_t base_of(pid_t tid, int at, char to[PATH_MAX]); /* what a relative path s
 void base_changed(void);                               /* some working directory is about to change */
 bool local_fchdir(const notif *n, const struct place *p);
 bool loader_asks(const notif *n, const char *path); /* loader.c: for a library, or about where they are */
+/* script.c: `node /builds/app/dist/main.mjs`. The modules beside it belong to the build under test. Relative ones lie below the working directory,
+ * or are the program's own business. */
+bool script_of(pid_t tid, char script[PATH_MAX]);
 
 /* ---- one system call about paths (calls.c) ---- */
 struct file_call;

@@ -71,25 +71,6 @@ static size_t installation(const char *executable) {
     snprintf(directory, sizeof directory, "%.*s/lib", (int)n, executable);
     return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) ? n : 0;
 }
-/* `node /builds/app/dist/main.mjs`: the script that an interpreter runs, its first argument that is no option. The modules beside it belong to
- * the build under test. Relative ones lie below the working directory, or are the program's own business. */
-static bool script_of(pid_t tid, char script[PATH_MAX]) {
-    static const char *const endings[] = {".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".rb", ".pl", ".php", ".lua", ".sh", ".jar"};
-    char name[40], line[PATH_MAX];
-    struct stat st;
-    snprintf(name, sizeof name, "/proc/%d/cmdline", tid);
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
-    if (fd >= 0) close(fd);
-    if (n <= 0) return false;
-    line[n] = 0;
-    const char *word = line + strlen(line) + 1;
-    while (word < line + n && *word == '-') word += strlen(word) + 1;
-    const char *ending = word < line + n && *word == '/' ? strrchr(word, '.') : NULL;
-    for (size_t i = 0; ending && i < sizeof endings / sizeof *endings; i++)
-        if (!strcmp(ending, endings[i])) return stat(word, &st) == 0 && S_ISREG(st.st_mode) && strcpy(script, word); /* else the target's script */
-    return false;
-}
 /* At or below the process's own working directory, its script's or its language's, or its own executable: local where only the mode makes it
  * remote. */
 static bool own(pid_t tid, const char *path) {

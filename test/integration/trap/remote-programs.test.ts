@@ -269,6 +269,22 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
     expect(await output(remote, '/bin/sh', ['-c', `cat ${place}/data.json 2>/dev/null || echo none`])).toBe('none\n')
   })
 
+  it('are those beside a script that no interpreter runs', async () => {
+    using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)'], modeReadOnly: ['.']})
+    const place = join(directory, 'no-script')
+    mkdirSync(place)
+    writeFileSync(join(place, 'main.mjs'), 'local')
+    remote.file(`${place}/main.mjs`, 'remote')
+    expect(await output(remote, '/bin/cat', [join(place, 'main.mjs')])).toBe('remote')
+    // An interpreter that nobody knows is one for a script whose first line names it.
+    mkdirSync(join(place, 'bin'))
+    copyFileSync('/bin/cat', join(place, 'bin/own-runner'))
+    for (const line of [`#!${place}/bin/own-runner`, '#!/usr/bin/env own-runner']) {
+      writeFileSync(join(place, 'own.lua'), `${line}\nlocal\n`)
+      expect(await output(remote, join(place, 'bin/own-runner'), [join(place, 'own.lua')])).toBe(`${line}\nlocal\n`)
+    }
+  })
+
   it('are fetched whole before they are read: 64 MiB', async () => {
     using remote = target()
     const content = Buffer.alloc(64 << 20, 'mirrord ')
