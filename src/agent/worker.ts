@@ -5,6 +5,7 @@ import {Client, type AgentContext} from './client.ts'
 import type {AgentOptions} from './cli.ts'
 import {runCommand} from './command.ts'
 import {Attributes} from './files/attributes.ts'
+import {Ownership} from './files/ownership.ts'
 import {RootedFiles} from './files/rooted.ts'
 import type {Redirecting} from './incoming/steal.ts'
 import type {Log} from './log.ts'
@@ -66,7 +67,7 @@ export class Worker {
     const {dnsTimeout, dnsAttempts} = this.#options.settings
     this.#context = {
       environment: this.#environment(),
-      files: new RootedFiles(targetPid === undefined ? '/' : `/proc/${targetPid}/root`),
+      files: targetPid === undefined ? new RootedFiles('/') : this.#targetFiles(targetPid),
       helper,
       attributes: helper === undefined ? undefined : new Attributes(helper, (text) => log('error', text)),
       redirecting: this.#redirecting,
@@ -121,6 +122,10 @@ export class Worker {
 
   #report(): void {
     this.#options.send({type: 'clients', received: this.#received, open: this.#clients.size, served: this.#served})
+  }
+
+  #targetFiles(pid: number): RootedFiles {
+    return new RootedFiles(`/proc/${pid}/root`, new Ownership(pid, (text) => this.#options.log('warn', text)))
   }
 
   /** The runtime's own list of variables needs its socket; what the process was started with is the same or newer. */

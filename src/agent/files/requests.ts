@@ -1,5 +1,5 @@
 import type {BigIntStats} from 'node:fs'
-import {mkdir, rename, rmdir, statfs, unlink, type FileHandle} from 'node:fs/promises'
+import {rename, rmdir, statfs, unlink, type FileHandle} from 'node:fs/promises'
 import {
   fileResponses,
   type FileRequest,
@@ -234,9 +234,7 @@ export class FileRequests {
 
   /** The mode is that of mkdir(2): less the agent's umask. */
   #makeDirectory(path: string, from: string, mode: number): Promise<void> {
-    return this.#files.at(path, from, {here: ['EEXIST', 17]}, (entry) =>
-      mkdir(entry, {mode: mode & 0o7777}).then(nothing),
-    )
+    return this.#files.makeDirectory(path, from, mode & 0o7777)
   }
 
   #removeDirectory(path: string, from: string): Promise<void> {
@@ -286,7 +284,6 @@ function requireRooted(path: string): string {
   return path
 }
 
-const nothing = (): void => {}
 const einval = {rawOsError: 22, kind: {type: 'InvalidInput'}} as const
 const efbig = {rawOsError: 27, kind: {type: 'FileTooLarge'}} as const
 

@@ -1,6 +1,10 @@
 import {constants, type Stats} from 'node:fs'
-import {access, lstat, open, readlink, type FileHandle} from 'node:fs/promises'
+import {access, lstat, mkdir, open, readlink, type FileHandle} from 'node:fs/promises'
+import type {Ownership} from './ownership.ts'
 import {errno, O_PATH, Walk, type Root} from './walk.ts'
+
+/** How often a file may come and go while it is being made. */
+const MAX_RACES = 100
 
 export {AboveRootError} from './walk.ts'
 
@@ -48,11 +52,16 @@ export interface NamelessErrors {
 /** Files under a foreign root directory, reached as after a chroot (see `Walk`). */
 export class RootedFiles {
   readonly #path: string
+  readonly #ownership: Ownership | undefined
   #root: Promise<Root> | undefined
 
-  /** @param root for example `/proc/PID/root`, or `/` */
-  constructor(root: string) {
+  /**
+   * @param root for example `/proc/PID/root`, or `/`
+   * @param ownership whom what is made belongs to; absent: to this process's user
+   */
+  constructor(root: string, ownership?: Ownership) {
     this.#path = root
+    this.#ownership = ownership
   }
 
   /**
@@ -99,7 +108,11 @@ export class RootedFiles {
         if (walk.directoryWanted && flags & O_CREAT) throw errno('EISDIR', 21, 'is a directory')
         const directory = walk.directoryWanted ? O_DIRECTORY : 0
         const entry = `${walk.directory}/${name}`
-        const opened = await open(entry, all | directory | O_NOFOLLOW).catch((error: NodeJS.ErrnoException) => error)
+        const opening =
+          flags & O_CREAT
+            ? this.#create(entry, all | O_NOFOLLOW, walk.innermost)
+            : open(entry, all | directory | O_NOFOLLOW)
+        const opened = await opening.catch((error: NodeJS.ErrnoException) => error)
         if (!(opened instanceof Error)) return opened
         // A link gives ELOOP, or ENOTDIR where a directory is wanted; with O_EXCL it is not followed.
         const link = opened.code === 'ELOOP' || (opened.code === 'ENOTDIR' && (await isLink(entry)))
@@ -111,17 +124,30 @@ export class RootedFiles {
 
   /**
    * Does something to a name in its directory: create, remove or rename it. A link as last component is not followed.
-   * @param act gets a path of the name; none of the calls for which this is made follows a link there
+   * @param act gets a path of the name, and its directory; none of the calls for which this is made follows a link there
    * @param nameless what paths without a name fail with
    * @throws as `locate`, and what `act` throws
    */
-  at<T>(path: string, from: string, nameless: NamelessErrors, act: (path: string) => Promise<T>): Promise<T> {
+  at<T>(
+    path: string,
+    from: string,
+    nameless: NamelessErrors,
+    act: (path: string, directory: FileHandle) => Promise<T>,
+  ): Promise<T> {
     const last = path.replace(/\/+$/, '').split('/').at(-1)
     return this.#walk(path, from, async (walk) => {
       const name = await walk.last()
       const [code, number] = (last === '..' ? nameless.up : undefined) ?? nameless.here
       if (name === undefined || last === '.') throw errno(code, number, 'the path has no name at its end')
-      return act(`${walk.directory}/${name}${walk.directoryWanted ? '/' : ''}`)
+      return act(`${walk.directory}/${name}${walk.directoryWanted ? '/' : ''}`, walk.innermost)
+    })
+  }
+
+  /** Makes a directory, with the mode of mkdir(2): less this process's umask. @throws as `at` */
+  makeDirectory(path: string, from: string, mode: number): Promise<void> {
+    return this.at(path, from, {here: ['EEXIST', 17]}, async (entry, directory) => {
+      await mkdir(entry, {mode})
+      await this.#ownership?.giveDirectory(entry, directory)
     })
   }
 
@@ -156,6 +182,27 @@ export class RootedFiles {
     const root = await this.#root
     this.#root = undefined
     await root?.handle.close()
+    await this.#ownership?.close()
+  }
+
+  /** open(2) with O_CREAT that knows whether it has made the file. */
+  async #create(entry: string, flags: number, directory: FileHandle): Promise<FileHandle> {
+    if (!this.#ownership) return open(entry, flags)
+    for (let attempt = 0; ; attempt++) {
+      if (!(flags & O_EXCL)) {
+        const there = await open(entry, flags & ~O_CREAT).catch((error: NodeJS.ErrnoException) => error)
+        if (!(there instanceof Error)) return there
+        if (there.code !== 'ENOENT') throw there
+      }
+      try {
+        const made = await open(entry, flags | O_EXCL)
+        await this.#ownership.give(made, directory)
+        return made
+      } catch (error) {
+        // Somebody else has made it in between.
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || flags & O_EXCL || attempt > MAX_RACES) throw error
+      }
+    }
   }
 
   async #walk<T>(path: string, from: string, act: (walk: Walk) => Promise<T>): Promise<T> {
