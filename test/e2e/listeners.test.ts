@@ -43,7 +43,7 @@ test('[INC-05, INC-06] a listener that is closed gives its port back, what it ac
       await until(`the answer ${all}`, () => text === all)
     }
     await exchange('close\n', 'CLOSE\n')
-    await harness.deployedAgain()
+    await harness.deployedAgain(5000)
     await exchange('still here\n', 'CLOSE\nSTILL HERE\n')
     expect(await who()).toBe('deployed')
     socket.write('exit\n')
@@ -89,7 +89,7 @@ test('[INC-22] forked workers share a listener, which ends with the last of them
   expect(workers).toEqual([expect.stringMatching(/^worker \d+$/), expect.stringMatching(/^worker \d+$/)])
   expect(workers[0]).not.toBe(workers[1])
   await until('the end of both workers', () => output('stdout') === 'no worker is left\n')
-  await harness.deployedAgain()
+  await harness.deployedAgain(5000)
   expect(job.program('prefork.py')).toBeDefined()
   expectExit(await job.stop(), 'success')
 })

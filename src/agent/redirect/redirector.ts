@@ -1,8 +1,9 @@
 import {createServer, isIPv4, type Server, type Socket} from 'node:net'
-import {setImmediate as nextTurn} from 'node:timers/promises'
+import {delay} from '../../util/time.ts'
 import type {RunCommand} from '../command.ts'
 import type {Log} from '../log.ts'
 import {flushEstablished} from './flush.ts'
+import {resetUnfinished, unfinished} from './unfinished.ts'
 import type {RuleSet} from './rule-set.ts'
 import type {Family} from './rules.ts'
 
@@ -35,8 +36,21 @@ interface PortEntry {
   listeners: Server[]
   /** Sockets of connections that are still open, whoever serves them. */
   open: Set<Socket>
-  linger?: NodeJS.Timeout
+  /** The port was given back: new connections pass by, the redirect stays for those that are under way. */
+  passing: boolean
+  /** When the port had its last connection or was given back, on the clock of `performance.now()`. */
+  quietSince: number
+  release?: NodeJS.Timeout
 }
+
+/** A port that was given back keeps its redirect for this long after its last connection: handshakes end meanwhile. */
+const RELEASE_MS = 1000
+/** How often the kernel is asked whether it has sent everything, and for how long it may try before it is stopped. */
+const UNFINISHED_INTERVAL_MS = 200
+const UNFINISHED_LIMIT_MS = 30_000
+/** The same when the agent ends. */
+const SHUTDOWN_INTERVAL_MS = 20
+const SHUTDOWN_LIMIT_MS = 200
 
 /**
  * Redirected ports of one network namespace, shared by all clients of the agent. One listener per port and family:
@@ -70,50 +84,54 @@ export class Redirector {
     return this.#enqueue(async () => {
       if (this.#stopped) throw new Error('the agent is shutting down')
       const existing = this.#ports.get(port)
-      if (existing) {
-        clearTimeout(existing.linger)
-        existing.owner = owner
-        return
-      }
-      const entry: PortEntry = {port, owner, listeners: [], open: new Set()}
-      this.#ports.set(port, entry)
-      try {
-        const listeners = new Map<Family, number>()
-        for (const family of this.#options.families) listeners.set(family, await this.#listen(entry, family))
-        await this.#rules.add(port, listeners)
-      } catch (error) {
-        this.#ports.delete(port)
-        for (const server of entry.listeners) server.close()
-        throw error
-      }
-      const {families, flush, flushConntrack} = this.#options
-      if (flush) await flushEstablished(port, families, flushConntrack, this.#run, this.#log)
+      if (existing) await this.#takeOver(existing, owner)
+      else await this.#redirect(port, owner)
     })
   }
 
-  /** Takes the port from this owner; open connections go on. Resolves when the rules are gone, if nothing needs them. */
+  /**
+   * Takes the port from this owner. Resolves when new connections go to the application; open ones go on, and the
+   * redirect, without which the kernel would not translate them any more, goes after the last of them.
+   */
   unsubscribe(port: number, owner: PortOwner): Promise<void> {
-    return this.#enqueue(async () => {
+    const leave = () => {
       const entry = this.#ports.get(port)
       if (entry?.owner !== owner) return
       entry.owner = undefined
-      await this.#releaseUnused(entry)
+      entry.quietSince = performance.now()
+    }
+    // At once, whatever is waiting in the queue: until the rules are changed, connections are passed on from here.
+    leave()
+    return this.#enqueue(async () => {
+      leave()
+      const entry = this.#ports.get(port)
+      if (!entry || entry.owner || entry.passing) return
+      await this.#pass(entry)
+      this.#releaseLater(entry, this.#releaseAfter)
     })
   }
 
-  /** Removes all rules and then drops all connections. @throws RedirectError when rules may be left */
+  /** Resets all connections, so that no caller waits for an answer, and removes all rules. @throws RedirectError when rules may be left */
   shutdown(): Promise<void> {
     return this.#enqueue(async () => {
       this.#stopped = true
+      const entries = [...this.#ports.values()]
+      for (const entry of entries) clearTimeout(entry.release)
       try {
-        await this.#rules.removeAll()
+        await this.#rules.pass(entries.map(({port}) => port))
+      } catch (error) {
+        this.#log('error', (error as Error).message)
+      }
+      const ports = entries.flatMap((entry) => portsOf(entry))
+      for (const entry of entries) {
+        for (const server of entry.listeners) server.close()
+        for (const socket of entry.open) socket.resetAndDestroy()
+      }
+      try {
+        await this.#settle(ports)
       } finally {
-        for (const entry of this.#ports.values()) {
-          clearTimeout(entry.linger)
-          for (const server of entry.listeners) server.close()
-          for (const socket of entry.open) socket.resetAndDestroy()
-        }
         this.#ports.clear()
+        await this.#rules.removeAll()
       }
     })
   }
@@ -125,28 +143,94 @@ export class Redirector {
     return result
   }
 
-  async #releaseUnused(entry: PortEntry): Promise<void> {
-    if (entry.owner || entry.open.size > 0 || this.#ports.get(entry.port) !== entry) return
-    clearTimeout(entry.linger)
-    if (this.#options.linger > 0 && !this.#stopped) {
-      entry.linger = setTimeout(() => void this.#enqueue(() => this.#release(entry)), this.#options.linger)
-      return
+  async #redirect(port: number, owner: PortOwner): Promise<void> {
+    const entry: PortEntry = {port, owner, listeners: [], open: new Set(), passing: false, quietSince: 0}
+    this.#ports.set(port, entry)
+    try {
+      const listeners = new Map<Family, number>()
+      for (const family of this.#options.families) listeners.set(family, await this.#listen(entry, family))
+      await this.#rules.add(port, listeners)
+    } catch (error) {
+      this.#close(entry)
+      throw error
     }
-    await this.#release(entry)
+    await this.#flush(port)
   }
 
+  async #takeOver(entry: PortEntry, owner: PortOwner): Promise<void> {
+    clearTimeout(entry.release)
+    entry.owner = owner
+    if (!entry.passing) return
+    try {
+      await this.#rules.redirectAgain(entry.port)
+    } catch (error) {
+      entry.owner = undefined
+      this.#releaseLater(entry, this.#releaseAfter)
+      throw error
+    }
+    entry.passing = false
+    await this.#flush(entry.port)
+  }
+
+  async #flush(port: number): Promise<void> {
+    const {families, flush, flushConntrack} = this.#options
+    if (flush) await flushEstablished(port, families, flushConntrack, this.#run, this.#log)
+  }
+
+  /** Without these rules the connections still come here, and are passed on. */
+  async #pass(entry: PortEntry): Promise<boolean> {
+    try {
+      await this.#rules.pass([entry.port])
+      entry.passing = true
+    } catch (error) {
+      this.#log('error', `port ${entry.port}: ${(error as Error).message}`)
+    }
+    return entry.passing
+  }
+
+  get #releaseAfter(): number {
+    return Math.max(this.#options.linger, RELEASE_MS)
+  }
+
+  #releaseLater(entry: PortEntry, ms: number): void {
+    clearTimeout(entry.release)
+    entry.release = setTimeout(() => void this.#enqueue(() => this.#release(entry)), ms)
+  }
+
+  /** Removes the redirect of a port that was given back, once nothing needs its translation any more. */
   async #release(entry: PortEntry): Promise<void> {
-    if (entry.owner || entry.open.size > 0 || this.#ports.get(entry.port) !== entry) return
+    // With connections open, the end of the last one leads here again.
+    if (this.#stopped || entry.owner || entry.open.size > 0 || this.#ports.get(entry.port) !== entry) return
+    const quiet = performance.now() - entry.quietSince
+    if (quiet < this.#releaseAfter) return this.#releaseLater(entry, this.#releaseAfter - quiet)
+    if (!entry.passing && !(await this.#pass(entry))) return
+    const ports = portsOf(entry)
+    if (await unfinished(ports)) {
+      if (quiet < UNFINISHED_LIMIT_MS) return this.#releaseLater(entry, UNFINISHED_INTERVAL_MS)
+      await resetUnfinished(ports, this.#run, this.#log)
+    }
     try {
       await this.#rules.remove(entry.port)
     } catch (error) {
       this.#log('error', `port ${entry.port}: ${(error as Error).message}`)
       return
     }
-    // Connections that the kernel accepted before the rule went are still to be served.
-    await nextTurn()
+    this.#close(entry)
+  }
+
+  /** Waits a moment until the kernel has nothing to send for these listeners any more, then ends what is left. */
+  async #settle(ports: readonly number[]): Promise<void> {
+    const deadline = performance.now() + SHUTDOWN_LIMIT_MS
+    while (await unfinished(ports)) {
+      if (performance.now() > deadline) return resetUnfinished(ports, this.#run, this.#log)
+      await delay(SHUTDOWN_INTERVAL_MS)
+    }
+  }
+
+  #close(entry: PortEntry): void {
     this.#ports.delete(entry.port)
     for (const server of entry.listeners) server.close()
+    for (const socket of entry.open) socket.resetAndDestroy()
   }
 
   #listen(entry: PortEntry, family: Family): Promise<number> {
@@ -165,10 +249,13 @@ export class Redirector {
   }
 
   #accept(entry: PortEntry, socket: Socket): void {
+    if (this.#stopped) return void socket.resetAndDestroy()
     entry.open.add(socket)
     socket.once('close', () => {
       entry.open.delete(socket)
-      if (!entry.owner && entry.open.size === 0) void this.#enqueue(() => this.#releaseUnused(entry))
+      if (entry.open.size > 0) return
+      entry.quietSince = performance.now()
+      if (!entry.owner && !this.#stopped) this.#releaseLater(entry, this.#releaseAfter)
     })
     // Whoever serves the connection looks at its end; without a listener an early reset would end the process.
     socket.on('error', () => {})
@@ -176,6 +263,14 @@ export class Redirector {
     const owner = entry.owner ?? this.#passThrough
     owner.accept(connection)
   }
+}
+
+/** The ports of this machine that the entry's connections arrive at. */
+function portsOf({listeners}: PortEntry): number[] {
+  return listeners.flatMap((server) => {
+    const address = server.address()
+    return typeof address === 'object' && address ? [address.port] : []
+  })
 }
 
 /**

@@ -3,6 +3,7 @@ import {RedirectError, type NatTable} from './backend.ts'
 import {
   addPortScript,
   leftoverNames,
+  passScript,
   removalCommands,
   removePortScript,
   script,
@@ -25,6 +26,8 @@ interface FamilyState {
   installed: boolean
   withOutput: boolean
   ports: PortRule[]
+  /** Ports whose new connections pass by their redirect. */
+  passing: Set<number>
 }
 
 /**
@@ -39,7 +42,13 @@ export class RuleSet {
 
   /** @param announce told before the first rule is made and after the last is gone: the guard must know what to clean */
   constructor(tables: readonly NatTable[], identity: RuleIdentity, announce: (active: boolean) => void, log: Log) {
-    this.#families = tables.map((table) => ({table, installed: false, withOutput: false, ports: []}))
+    this.#families = tables.map((table) => ({
+      table,
+      installed: false,
+      withOutput: false,
+      ports: [],
+      passing: new Set(),
+    }))
     this.#identity = identity
     this.#announce = announce
     this.#log = log
@@ -60,20 +69,49 @@ export class RuleSet {
     throw failed.reason
   }
 
-  /** Removes a port's redirect; with the last one the chains. @throws RedirectError when something may be left */
+  /**
+   * Lets new connections to these ports pass by their redirects, while what was redirected goes on.
+   * @throws RedirectError when that may not be so in all families
+   */
+  async pass(ports: readonly number[]): Promise<void> {
+    await this.#everywhere(async (state) => {
+      const known = ports.filter((port) => state.ports.some((rule) => rule.port === port) && !state.passing.has(port))
+      if (known.length === 0) return
+      await state.table.restore(passScript('insert', this.#identity.chains, state.withOutput, known))
+      for (const port of known) state.passing.add(port)
+    })
+  }
+
+  /** Takes back what `pass` did for a port. @throws RedirectError when some family still lets connections pass by */
+  async redirectAgain(port: number): Promise<void> {
+    await this.#everywhere(async (state) => {
+      if (!state.passing.has(port)) return
+      await state.table.restore(passScript('delete', this.#identity.chains, state.withOutput, [port]))
+      state.passing.delete(port)
+    })
+  }
+
+  /**
+   * Removes a port's redirect; with the last one the chains. With the last redirect of a network namespace the kernel
+   * stops translating, also for connections that were redirected before: nothing must be under way any more.
+   * @throws RedirectError when something may be left
+   */
   async remove(port: number): Promise<void> {
-    const results = await Promise.allSettled(this.#families.map((state) => this.#removeFrom(state, port)))
-    const failed = results.find((result) => result.status === 'rejected')
-    if (failed) throw failed.reason
+    await this.#everywhere((state) => this.#removeFrom(state, port))
     if (!this.#families.some((state) => state.installed)) this.#announce(false)
   }
 
   /** Removes everything that is left. @throws RedirectError when something may be left */
   async removeAll(): Promise<void> {
-    const results = await Promise.allSettled(this.#families.map((state) => this.#tearDown(state)))
+    await this.#everywhere((state) => this.#tearDown(state))
+    this.#announce(false)
+  }
+
+  /** In all families at once; a failure in one does not keep the others from it. */
+  async #everywhere(change: (state: FamilyState) => Promise<void>): Promise<void> {
+    const results = await Promise.allSettled(this.#families.map((state) => change(state)))
     const failed = results.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
-    this.#announce(false)
   }
 
   async #addTo(state: FamilyState, rule: PortRule): Promise<void> {
@@ -105,7 +143,9 @@ export class RuleSet {
     const rule = state.ports.find((candidate) => candidate.port === port)
     if (!rule) return
     if (state.ports.length === 1) return this.#tearDown(state)
-    await state.table.restore(removePortScript(this.#identity.chains, state.withOutput, rule))
+    const passing = state.passing.has(port)
+    await state.table.restore(removePortScript(this.#identity.chains, state.withOutput, rule, passing))
+    state.passing.delete(port)
     state.ports = state.ports.filter((candidate) => candidate !== rule)
   }
 
@@ -114,6 +154,7 @@ export class RuleSet {
     await removeChains(state.table, Object.values(this.#identity.chains) as string[])
     state.installed = false
     state.ports = []
+    state.passing.clear()
   }
 }
 

@@ -66,8 +66,31 @@ export function addPortScript(chains: ChainNames, withOutput: boolean, rule: Por
 }
 
 /** Input of `iptables-restore --noflush` that removes one port and leaves the chains. */
-export function removePortScript(chains: ChainNames, withOutput: boolean, rule: PortRule): string {
-  return script(portLines('delete', chains, withOutput, rule, 0))
+export function removePortScript(chains: ChainNames, withOutput: boolean, rule: PortRule, passing: boolean): string {
+  const lines = passing ? passLines('delete', chains, withOutput, rule.port) : []
+  return script([...lines, ...portLines('delete', chains, withOutput, rule, 0)])
+}
+
+/**
+ * Input of `iptables-restore --noflush` that lets new connections to these ports pass by their redirects, or not any
+ * more. Connections that were redirected go on: only the first packet of each is compared with the rules.
+ */
+export function passScript(
+  action: 'insert' | 'delete',
+  chains: ChainNames,
+  withOutput: boolean,
+  ports: readonly number[],
+): string {
+  return script(ports.flatMap((port) => passLines(action, chains, withOutput, port)))
+}
+
+function passLines(action: 'insert' | 'delete', chains: ChainNames, withOutput: boolean, port: number): string[] {
+  const match = `-m tcp -p tcp --dport ${port} -j RETURN`
+  // In front of all redirects, and in the OUTPUT chain behind the gid rule.
+  const at = (chain: string, position: number) => (action === 'insert' ? `-I ${chain} ${position}` : `-D ${chain}`)
+  const lines = [`${at(chains.inbound, 1)} ${match}`]
+  if (withOutput) lines.push(`${at(chains.standard, 2)} -o lo ${match}`)
+  return lines
 }
 
 function portLines(

@@ -210,6 +210,34 @@ export class Lab {
     return stdout
   }
 
+  /** Calls the port without a pause, from outside and inside, IPv4 and IPv6, until told to stop. */
+  async callers(port: number): Promise<Callers> {
+    const script = join(here, 'callers.ts')
+    const outside = this.start(process.execPath, [script, String(port), this.podIp, this.podIp6], {})
+    const words = [process.execPath, script, String(port), this.podIp, '127.0.0.1', '::1']
+    const inside = this.start('nsenter', [...this.#entering(), ...words], {})
+    const children = [outside, inside]
+    const more = async () => {
+      const before = children.map((child) => outputs.get(child)!.text.length)
+      const answered = (child: ChildProcess, index: number) =>
+        outputs.get(child)!.text.slice(before[index]).includes('answers')
+      await eventually(() => children.every(answered), 'answers')
+    }
+    await more()
+    return {
+      more,
+      stop: async () => {
+        const ended = children.map((child) => new Promise((resolve) => child.on('close', resolve)))
+        for (const child of children) child.kill('SIGTERM')
+        await Promise.all(ended)
+        const lines = children.flatMap((child) => outputs.get(child)!.text.split('\n'))
+        const after = (word: string) =>
+          lines.flatMap((text) => (text.startsWith(word) ? [text.slice(word.length)] : []))
+        return {hung: after('hung '), answers: [...new Set(after('answered by '))].sort()}
+      },
+    }
+  }
+
   start(program: string, args: readonly string[], env: Record<string, string>): ChildProcess {
     const child = spawn(program, args, {env: {PATH: process.env.PATH, ...env}, stdio: ['ignore', 'pipe', 'pipe']})
     collect(child)
@@ -244,6 +272,14 @@ export class Lab {
   #chroot(root: string, command: readonly string[]): string[] {
     return ['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-c', inRoot, 'sh', root, ...command]
   }
+}
+
+/** Programs that call a port over and over. */
+export interface Callers {
+  /** Waits until they have had more answers, outside and inside. */
+  more(): Promise<void>
+  /** Ends them; resolves with the calls that had no end, and with who answered the others. */
+  stop(): Promise<{hung: string[]; answers: string[]}>
 }
 
 /** A running agent. */

@@ -1,4 +1,5 @@
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
+import {delay} from '../../../src/util/time.ts'
 import {buildAgent, eventually, isRoot, Lab, line, type Agent} from './lab.ts'
 import {ask, dial, exchange, Peer} from './peer.ts'
 
@@ -96,6 +97,53 @@ describe.skipIf(!isRoot)('stealing (needs root)', () => {
         second.close()
         expect(await agent.exited).toBe(0)
       })
+
+      it('[CLN-03] leaves no call without an end while the port is taken and given back', async () => {
+        const agent = await start(env)
+        const peer = await Peer.connect(agent.port)
+        peer.serve()
+        const callers = await lab.callers(8082)
+        // Back at once, back before the redirect has gone, back after that.
+        for (const wait of [0, 0, 50, 200, 1500, 0, 20, 1500, 700, 0]) {
+          await peer.steal(8082)
+          await callers.more()
+          peer.send({type: 'TcpSteal', value: {type: 'PortUnsubscribe', value: 8082}})
+          peer.send({type: 'Ping'})
+          await peer.next('Pong')
+          await delay(wait)
+        }
+        await eventually(async () => (await lab.rules()).length === 0, 'rules removed after the last unsubscribe')
+        const ends = await callers.stop()
+        expect(ends.hung).toEqual([])
+        expect(ends.answers).toEqual(['deployed', 'local'])
+        peer.close()
+      }, 60_000)
+
+      it('leaves no call without an end when the agent ends', async () => {
+        for (const end of ['SIGTERM', 'client', 'client lost', 'worker killed'] as const) {
+          const agent = await start(env)
+          const peer = await Peer.connect(agent.port)
+          peer.serve()
+          await peer.steal(8082)
+          const silent = await Promise.all([lab.podIp, lab.podIp6].map((host) => dial(host, 8082)))
+          const resets = silent.map((socket) => {
+            socket.resume().on('end', () => socket.destroy())
+            return new Promise((resolve) => socket.on('close', resolve))
+          })
+          const callers = await lab.callers(8082)
+          await callers.more()
+          if (end === 'SIGTERM') agent.child.kill('SIGTERM')
+          else if (end === 'client') peer.close()
+          else if (end === 'client lost') peer.socket.resetAndDestroy()
+          else process.kill(lab.workerOf(agent), 'SIGKILL')
+          expect(await agent.exited).toBe(end === 'worker killed' ? 1 : 0)
+          await Promise.all(resets)
+          await callers.more()
+          const ends = await callers.stop()
+          expect(ends.hung).toEqual([])
+          expect(ends.answers).toEqual(['deployed', 'local'])
+        }
+      }, 60_000)
 
       it('removes the rules on SIGTERM', async () => {
         const agent = await start(env)

@@ -6,6 +6,7 @@ import {
   chainNames,
   leftoverNames,
   mentioning,
+  passScript,
   removalCommands,
   removePortScript,
   setupScript,
@@ -47,7 +48,20 @@ describe('rules', () => {
     const rule = {port: 81, listener: 4001}
     const specification = '-m tcp -p tcp --dport 81 -j REDIRECT --to-ports 4001'
     expect(addPortScript(chains, true, rule, 1)).toContain(`-I ${inbound} 2 ${specification}\n-I ${standard} 3 -o lo`)
-    expect(removePortScript(chains, true, rule)).toContain(`-D ${inbound} ${specification}\n-D ${standard} -o lo`)
+    expect(removePortScript(chains, true, rule, false)).toBe(
+      `*nat\n-D ${inbound} ${specification}\n-D ${standard} -o lo ${specification}\nCOMMIT\n`,
+    )
+  })
+
+  it('lets new connections pass by in front of the redirects, and takes that back', () => {
+    const match = '-m tcp -p tcp --dport 81 -j RETURN'
+    const deleted = `-D ${inbound} ${match}\n-D ${standard} -o lo ${match}\n`
+    expect(passScript('insert', chains, true, [81])).toBe(
+      `*nat\n-I ${inbound} 1 ${match}\n-I ${standard} 2 -o lo ${match}\nCOMMIT\n`,
+    )
+    expect(passScript('insert', chains, false, [81, 82])).not.toContain(standard)
+    expect(passScript('delete', chains, true, [81])).toContain(deleted)
+    expect(removePortScript(chains, true, {port: 81, listener: 4001}, true)).toContain(deleted)
   })
 
   it('removes exactly what is there: every jump, then the chains', () => {
