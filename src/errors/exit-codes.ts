@@ -17,12 +17,15 @@ export const exitCodes = {
   targetNotReady: {code: 44, meaning: 'The target exists but is not ready.'},
   agentImage: {code: 50, meaning: 'The agent image cannot be pulled or started.'},
   agentScheduling: {code: 51, meaning: 'The agent was not scheduled or not ready in time.'},
-  agentDirty: {code: 52, meaning: 'The target carries redirect rules of another agent.'},
+  agentDirty: {
+    code: 52,
+    meaning: 'The target carries redirect rules of another agent, or another session has the port.',
+  },
   agentLost: {
     code: 53,
     meaning: 'The connection to the agent was lost during the run, or the target did not take what was written.',
   },
-  operator: {code: 60, meaning: 'The operator is required but missing, or refused.'},
+  operator: {code: 60, meaning: 'The operator is required but missing, or it or its policies refused.'},
   apiKey: {code: 61, meaning: 'The CI API key is malformed or refused.'},
   programDied: {code: 70, meaning: 'The program ended before it was ready.'},
   programNotReady: {code: 71, meaning: 'The program was not ready in time.'},

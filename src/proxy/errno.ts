@@ -19,6 +19,39 @@ const byKind: Partial<Record<ErrorKind['type'], number>> = {
   TimedOut: errno.ETIMEDOUT,
 }
 
+/** The agent gives no traffic of a port; the message says why. */
+export class SubscriptionRefused extends Error {
+  /** With which the program's listen(2) fails. */
+  readonly errno: number
+  /** Another session has the port. */
+  readonly taken: boolean
+  /** A policy of the cluster forbids it. */
+  readonly forbidden: boolean
+
+  constructor(error: ResponseError) {
+    super(describe(error))
+    this.taken = error.type === 'PortAlreadyStolen'
+    this.forbidden = error.type === 'Forbidden' || error.type === 'ForbiddenWithReason'
+    // listen(2) knows EADDRINUSE and EOPNOTSUPP; a policy is a permission that is missing.
+    this.errno = this.taken ? errno.EADDRINUSE : error.type === 'NotImplemented' ? errno.EOPNOTSUPP : errno.EACCES
+  }
+}
+
+function describe(error: ResponseError): string {
+  switch (error.type) {
+    case 'PortAlreadyStolen':
+      return `Port ${error.value} is stolen by another session.`
+    case 'Forbidden':
+      return `A policy of the cluster forbids it${error.value.policyName ? ` (${error.value.policyName})` : ''}.`
+    case 'ForbiddenWithReason':
+      return `A policy of the cluster forbids it: ${error.value.reason}`
+    case 'NotImplemented':
+      return 'The agent cannot do it.'
+    default:
+      return `The agent answered ${error.type}.`
+  }
+}
+
 /** The errno with which the program's connect(2) fails for an error of the agent. */
 export function connectErrno(error: ResponseError): number {
   switch (error.type) {

@@ -68,7 +68,7 @@ export class IncomingProxy {
     try {
       await subscription
     } catch (error) {
-      this.#subscribed.delete(port)
+      if (this.#subscribed.get(port) === subscription) this.#subscribed.delete(port)
       this.#forget(listener.id)
       throw error
     }

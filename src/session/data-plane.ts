@@ -5,6 +5,7 @@ import {DnsRelay} from '../proxy/dns-relay.ts'
 import type {PathContext} from '../proxy/files/default-paths.ts'
 import {FileProxy, type Unsaved} from '../proxy/files/file-proxy.ts'
 import {fileRules} from '../proxy/files/rules.ts'
+import {SubscriptionRefused} from '../proxy/errno.ts'
 import {FlowControl} from '../proxy/flow.ts'
 import {IncomingProxy} from '../proxy/incoming.ts'
 import {OutgoingTcpProxy} from '../proxy/outgoing-tcp.ts'
@@ -12,7 +13,7 @@ import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
 import {OutgoingUnixProxy} from '../proxy/outgoing-unix.ts'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresses.ts'
 import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
-import type {ClientSession, ResponseError} from '../protocol/index.ts'
+import type {ClientSession} from '../protocol/index.ts'
 import type {FileOptions, Trap} from '../trap/trap.ts'
 
 /** Files of the pod that name resolution reads. */
@@ -78,7 +79,7 @@ export class DataPlane {
       flow,
       subscribe: async (port) => {
         const result = await agent.subscribeSteal(port)
-        if (result.type === 'Err') throw new Error(describeRefusal(result.value))
+        if (result.type === 'Err') throw new SubscriptionRefused(result.value)
       },
       unsubscribe: (port) => void agent.unsubscribe('steal', port),
       registerPeer: async (source, peer, local) => this.trap?.registerPeer(source, peer, local),
@@ -184,21 +185,6 @@ export class DataPlane {
   unsubscribeAll(): void {
     this.incoming.unsubscribeAll()
     this.#agent.connection.flush()
-  }
-}
-
-function describeRefusal(error: ResponseError): string {
-  switch (error.type) {
-    case 'PortAlreadyStolen':
-      return `port ${error.value} is stolen by another session`
-    case 'Forbidden':
-      return `a policy of the cluster forbids it${error.value.policyName ? ` (${error.value.policyName})` : ''}`
-    case 'ForbiddenWithReason':
-      return `a policy of the cluster forbids it: ${error.value.reason}`
-    case 'NotImplemented':
-      return 'the agent cannot do it'
-    default:
-      return `the agent answered ${error.type}`
   }
 }
 

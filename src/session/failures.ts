@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {SubscriptionRefused} from '../proxy/errno.ts'
 import {TrapError, type ProgramExit, type UnavailableReason} from '../trap/trap.ts'
 import {tailOf} from '../util/tail.ts'
 
@@ -52,6 +53,17 @@ export function diedDuringRun(name: string, exit: ProgramExit, outputDirectory: 
     next: ['What was tested after that moment did not meet the local program: fix the crash and run again.'],
     detail: outputTail(outputDirectory),
   }
+}
+
+/**
+ * The report of a program that met refused ports (`stealRefused`). Before it was ready, the first of them is what failed;
+ * later it is told beside the program's own end.
+ */
+export function afterRefusals(report: ErrorReport, refusals: Iterable<ErrorReport>, ready: boolean): ErrorReport {
+  const [refusal] = refusals
+  if (!refusal) return report
+  if (ready) return {...report, why: `${report.why} Before: ${refusal.what} ${refusal.why}`}
+  return {...refusal, why: `${refusal.why} ${report.what} ${report.why}`, detail: report.detail}
 }
 
 /** The program is alive but does not listen. */
@@ -200,9 +212,9 @@ export function cancelled(name: string): ErrorReport {
   }
 }
 
-/** The agent gives no traffic of this port. */
+/** There is no traffic of this port. */
 export function stealRefused(port: number, error: unknown): ErrorReport {
-  return {
+  const report = {
     code: 'STEAL_REFUSED',
     exit: 'agentLost',
     what: `The traffic of port ${port} could not be stolen.`,
@@ -210,5 +222,17 @@ export function stealRefused(port: number, error: unknown): ErrorReport {
     next: [
       "Read the agent's last words in mirrord.log; the kernel of the node may lack a NAT module (try agent.nftables).",
     ],
+  } as const
+  if (!(error instanceof SubscriptionRefused)) return {...report, next: [...report.next]}
+  if (error.taken) {
+    const next = ['Wait until the other session on this port ends, or choose another target.']
+    return {...report, code: 'PORT_STOLEN', exit: 'agentDirty', next}
   }
+  if (error.forbidden) {
+    const next = [
+      'Ask whoever writes the policies of the cluster, or leave the port out of feature.network.incoming.ports.',
+    ]
+    return {...report, exit: 'operator', next}
+  }
+  return {...report, next: [...report.next]}
 }

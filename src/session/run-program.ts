@@ -3,6 +3,7 @@ import {constants} from 'node:os'
 import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
 import {skipNames} from '../config/index.ts'
 import {compilePatterns} from '../patterns/index.ts'
+import {SubscriptionRefused} from '../proxy/errno.ts'
 import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
@@ -23,9 +24,9 @@ export interface Prepared {
 
 /** Told about the program's listeners. */
 export interface ProgramEvents {
-  /** The first port's traffic arrives at the program. */
-  listening(): void
-  /** The agent refused to give a port's traffic; the program's listen(2) has failed. */
+  /** A port's traffic arrives at the program. */
+  listening(port: number): void
+  /** There is no traffic of a port; with interception the program's listen(2) fails. */
   refused(port: number, error: unknown): void
   log: Log
 }
@@ -49,12 +50,12 @@ export async function runProgram(
     try {
       await dataPlane.incoming.listen({id: listener.id, port, actual: listener.actual})
       events.log(`incoming: port ${port} of the pod goes to ${listener.actual.address}:${listener.actual.port}`)
-      events.listening()
+      events.listening(port)
       return {}
     } catch (error) {
       events.log(`incoming: port ${port} could not be stolen: ${(error as Error).message}`)
       events.refused(port, error)
-      return {errno: constants.errno.EACCES}
+      return {errno: error instanceof SubscriptionRefused ? error.errno : constants.errno.EACCES}
     }
   }
   const closed = (id: number) => dataPlane.incoming.close(id)

@@ -2,6 +2,7 @@ import path from 'node:path'
 import {formatTarget} from '../config/index.ts'
 import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
+import {ConnectionError} from '../protocol/index.ts'
 import {composeEnvironment} from '../proxy/environment.ts'
 import {probeTrap, type ProgramExit, type Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
@@ -18,6 +19,7 @@ import {
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {
+  afterRefusals,
   agentLost,
   cancelled,
   describeExit,
@@ -78,6 +80,8 @@ export class Session {
   #requested?: End
   #failure?: ErrorReport
   #answer?: Promise<boolean>
+  /** Ports whose traffic was refused, and not given since. */
+  readonly #refused = new Map<number, ErrorReport>()
   #started = false
   #lost = false
   #graceMs = DEFAULT_GRACE_MS
@@ -279,13 +283,26 @@ export class Session {
 
   async #startProgram(dataPlane: DataPlane, prepared: Prepared, listening: () => void): Promise<{text: string}> {
     const {trap, close} = await runProgram(this.#spec, dataPlane, prepared, {
-      listening,
-      refused: (port, error) => this.#requestEnd({failure: stealRefused(port, error), graceMs: DEFAULT_GRACE_MS}),
+      listening: (port) => {
+        this.#refused.delete(port)
+        listening()
+      },
+      refused: (port, error) => this.#refuse(port, error),
       log: this.#log,
     })
     this.#adopt(trap, dataPlane)
     this.#teardown.add('port watch', 100, close)
     return {text: `Program ${this.#spec.program.name} runs as process ${trap.programPid}`}
+  }
+
+  /** A program that can be told decides itself what to do without the port; the session goes on. */
+  #refuse(port: number, error: unknown): void {
+    // The end of the connection has a report of its own.
+    if (this.#abort.signal.aborted || error instanceof ConnectionError) return
+    const failure = stealRefused(port, error)
+    if (!this.#spec.intercept) return this.#requestEnd({failure, graceMs: DEFAULT_GRACE_MS})
+    if (!this.#refused.has(port)) this.#warn(`${failure.what} ${failure.why} The program's listen failed.`)
+    this.#refused.set(port, failure)
   }
 
   /** From here on the trap's tree is this session's: it ends it, and ends when it ends. */
@@ -303,13 +320,12 @@ export class Session {
       if (!clean) return this.#requestEnd({failure: trapLost(name, reason), graceMs: 0, atOnce: true})
       const exit = this.#exit ?? {}
       if (this.#record.state === 'starting' && !this.#spec.foreground) {
-        return this.#requestEnd({failure: diedBeforeReady(name, exit, this.#spec.outputDirectory), graceMs: 0})
+        const died = diedBeforeReady(name, exit, this.#spec.outputDirectory)
+        return this.#requestEnd({failure: afterRefusals(died, this.#refused.values(), false), graceMs: 0})
       }
-      this.#requestEnd({
-        failure:
-          exit.code === 0 || this.#spec.foreground ? undefined : diedDuringRun(name, exit, this.#spec.outputDirectory),
-        graceMs: 0,
-      })
+      if (exit.code === 0 || this.#spec.foreground) return this.#requestEnd({graceMs: 0})
+      const died = diedDuringRun(name, exit, this.#spec.outputDirectory)
+      this.#requestEnd({failure: afterRefusals(died, this.#refused.values(), true), graceMs: 0})
     })
   }
 
@@ -324,7 +340,10 @@ export class Session {
       readyTimeoutMs,
       Promise.race([listening, this.#ending.promise]).then(() => true),
     )
-    if (!ready) throw new MirrordError(notReadyInTime(program.name, readyTimeoutMs / 1000, outputDirectory))
+    if (!ready) {
+      const report = notReadyInTime(program.name, readyTimeoutMs / 1000, outputDirectory)
+      throw new MirrordError(afterRefusals(report, this.#refused.values(), false))
+    }
     return {value: undefined, text: `Program ${program.name} listens`}
   }
 

@@ -5,7 +5,7 @@ import {createServer} from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
-import {expectExit, Harness} from './support/harness.ts'
+import {expectExit, expectFailure, Harness} from './support/harness.ts'
 import {request} from './support/http.ts'
 import type {Job} from './support/mirrord.ts'
 import {node, python} from './support/programs.ts'
@@ -62,6 +62,19 @@ test('[INC-20, INC-28] a program listens on the name localhost, then closes and 
   const result = await running.result
   expectExit(result, 'success')
   expect(result.stdout).toContain('info of the cluster\n')
+})
+
+test('a second session on the same pod is refused with its own exit code, and the first goes on', async () => {
+  expectExit(await job.start(...target, '--', python, program('prefork.py'), '8080'), 'success')
+  const second = harness.job()
+  try {
+    const result = await second.start(...target, '--', node, program('server.mjs'), '8080')
+    expectFailure(result, 'agentDirty', 'AGENT_DIRTY', 'another mirrord agent')
+    expect(await who()).toMatch(/^worker/)
+    expectExit(await job.stop(), 'success')
+  } finally {
+    await harness.finish(second)
+  }
 })
 
 test('[INC-21] a server with a reloader: every worker serves, by one subscription', async () => {
