@@ -6,7 +6,7 @@
 #define CHECK_BUDGET (2 * MS) /* of every 20 ms: with very many held calls a signal is noticed later, and the rest of the tree goes on */
 
 static struct call *calls, *finished, *next_check;
-static unsigned count;
+static unsigned count, asking;
 /* Filled when somebody looks for a call: its id and cookie are set just after call_hold, and never change. */
 static struct call *unindexed, *by_id[BUCKETS], *by_cookie[BUCKETS];
 
@@ -19,6 +19,7 @@ static uint64_t limit_of(enum kind kind) {
     default: return 0;
     }
 }
+static bool asks(const struct call *c) { return limit_of(c->kind) != 0 || c->kind == HELD_RELAY; }
 static void ready(struct watcher *w, uint32_t events) {
     (void)events;
     calls_ready((struct call *)w);
@@ -37,6 +38,7 @@ struct call *call_hold(enum kind kind, const notif *n, int fd, uint32_t watch) {
     if (calls) calls->previous = c;
     calls = c;
     count++;
+    asking += asks(c);
     c->id_next = unindexed;
     unindexed = c;
     if (watch) call_watch(c, watch);
@@ -79,6 +81,7 @@ void call_end(struct call *c) {
     if (c->next) c->next->previous = c->previous;
     if (next_check == c) next_check = c->next;
     count--;
+    asking -= asks(c);
     c->finished = finished;
     finished = c;
 }
@@ -109,6 +112,7 @@ bool call_away(struct call *c) {
     return !c->attached;
 }
 bool calls_any(void) { return calls != NULL; }
+bool calls_asking(void) { return asking > 0; }
 void calls_sweep(void) {
     for (struct call *c; (c = finished);) {
         finished = c->finished;

@@ -1,7 +1,8 @@
-/* supervisor.c - the inner process: one epoll loop over the listener, its children, the reaper, the session and the
+/* supervisor.c - the inner process: one loop over the listener, its children, the reaper, the session and the
  * sockets of held calls. */
 #include "trap.h"
 #include <linux/audit.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,17 +12,12 @@
 #define TICK (20 * MS)            /* held calls */
 #define LISTENER_CHECK (150 * MS) /* listeners that closed */
 
-static int epoll_fd = -1, reaper_fd = -1, children_fd = -1;
+static int reaper_fd = -1, children_fd = -1;
 static pid_t program;
 static bool killing, program_ended;
 /* Tags of the epoll set; any other one knows itself what to do. */
-static struct watcher tag_listener, tag_children, tag_reaper, tag_session;
+static struct watcher tag_children, tag_reaper, tag_session;
 
-void epoll_watch(int fd, uint32_t events, struct watcher *w, bool change) {
-    struct epoll_event e = {.events = events, .data = {.ptr = w}};
-    if (epoll_ctl(epoll_fd, change ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e)) warn("a descriptor cannot be watched: %s", strerror(errno));
-}
-void epoll_forget(int fd) { epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); }
 void kill_tree(void) { killing = true; }
 
 static void on_connect_answer(struct reader *r) {
@@ -176,15 +172,14 @@ static bool hello(void) {
     wire_flush();
     return false;
 }
-static int timeout_ms(uint64_t next_tick, uint64_t next_check) {
-    if (killing) return 3;
-    if (kept_any()) return 5;
+static uint64_t next_deadline(uint64_t next_tick, uint64_t next_check) {
     uint64_t now = now_ns(), next = UINT64_MAX;
+    if (killing) return now + 3 * MS;
+    if (kept_any()) return now + 5 * MS;
     if (listeners_any()) next = next_check;
     if (calls_any() && next_tick < next) next = next_tick;
     if (made_due() && made_due() < next) next = made_due();
-    if (next == UINT64_MAX) return -1;
-    return next <= now ? 0 : (int)((next - now) / MS) + 1;
+    return next;
 }
 static void session_writable(bool wanted) {
     static bool watching;
@@ -202,11 +197,6 @@ static void session_lost(void) { /* without it every answer would be missing: no
 static void on_event(struct watcher *tag, uint32_t events) {
     if (tag == &tag_session) {
         if (!wire_receive(false)) session_lost();
-    } else if (tag == &tag_listener) {
-        notif n;
-        if (events & EPOLLIN) {
-            if (notif_receive(&n)) handle(&n);
-        } else epoll_forget(listener_fd); /* POLLHUP: no task has the filter any more */
     } else if (tag == &tag_reaper) {
         epoll_forget(reaper_fd);
         kill_tree();
@@ -221,13 +211,11 @@ static void farewell(void) {
     put_begin(MSG_TREE_EMPTY);
     put_end();
     epoll_forget(children_fd);
-    epoll_forget(listener_fd);
     epoll_forget(reaper_fd);
     for (uint64_t until = now_ns() + 10000 * MS; wire_fd >= 0 && now_ns() < until;) {
-        struct epoll_event e;
         if (!wire_flush()) return;
-        session_writable(wire_pending());
-        if (epoll_wait(epoll_fd, &e, 1, 1000) == 1 && e.data.ptr == &tag_session && (e.events & ~(unsigned)EPOLLOUT) && !wire_receive(false)) return;
+        struct pollfd session = {.fd = wire_fd, .events = (short)(wire_pending() ? POLLIN | POLLOUT : POLLIN)};
+        if (poll(&session, 1, 1000) == 1 && (session.revents & ~POLLOUT) && !wire_receive(false)) return;
     }
 }
 int supervise(int reaper_pidfd) {
@@ -240,9 +228,8 @@ int supervise(int reaper_pidfd) {
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     children_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (epoll_fd < 0 || children_fd < 0) return 1;
+    if (!wait_open() || children_fd < 0) return 1;
     if (!start()) {
         wire_flush();
         return 0;
@@ -251,14 +238,16 @@ int supervise(int reaper_pidfd) {
     epoll_watch(children_fd, EPOLLIN, &tag_children, false);
     epoll_watch(reaper_fd, EPOLLIN, &tag_reaper, false);
     epoll_watch(wire_fd, EPOLLIN, &tag_session, false);
-    if (listener_fd >= 0) epoll_watch(listener_fd, EPOLLIN, &tag_listener, false);
+    if (listener_fd >= 0) wait_start();
 
     uint64_t next_tick = 0, next_check = 0;
     if (!wire_receive(false)) session_lost(); /* what came together with the hello gives no event any more */
     for (bool ended = false;;) {
         if (!wire_flush() && wire_fd >= 0) session_lost();
         session_writable(wire_pending());
-        int n = epoll_wait(epoll_fd, events, 64, timeout_ms(next_tick, next_check));
+        notif call;
+        int n = wait_next(events, 64, next_deadline(next_tick, next_check), !killing && !kept_any() && !calls_asking(), &call);
+        if (call.id) handle(&call);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == &tag_children) {
                 struct signalfd_siginfo info;

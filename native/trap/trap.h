@@ -166,6 +166,7 @@ void call_end(struct call *c);
 void calls_ready(struct call *c);
 void calls_tick(void);
 bool calls_any(void);
+bool calls_asking(void); /* the answer of the session to one is awaited */
 bool call_away(struct call *c);
 void calls_sweep(void);
 
@@ -176,9 +177,16 @@ void spare_keep(bool keep);                       /* false: two descriptors are 
 int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */
 void kill_tree(void);
+int probe(void);
+
+/* ---- waiting (wait.c) ---- */
 void epoll_watch(int fd, uint32_t events, struct watcher *w, bool change);
 void epoll_forget(int fd);
-int probe(void);
+bool wait_open(void);
+void wait_start(void); /* once the program runs */
+struct epoll_event;
+/* A notification (its id is not 0), events (their number), both, or neither: the deadline has come. `quiet`: nothing of ours is outstanding. */
+int wait_next(struct epoll_event *events, int max, uint64_t deadline, bool quiet, notif *n);
 
 #include "net/net.h"
 #include "files/files.h"
