@@ -34,9 +34,14 @@ static bool at_end(int fd) {
     int bytes = 0;
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) && ioctl(fd, FIONREAD, &bytes) == 0 && bytes == 0;
 }
+/* A peer that closed over messages that it had not read: told once, and before those that it had sent. */
+static ssize_t receive(int fd, void *to, size_t n, int flags) {
+    ssize_t k = recv(fd, to, n, flags | MSG_DONTWAIT);
+    return k < 0 && errno == ECONNRESET ? recv(fd, to, n, flags | MSG_DONTWAIT) : k;
+}
 /* The next message into `out`. 1 taken, 0 none now or ended, -errno */
 static int take_packet(struct frames *f) {
-    ssize_t size = recv(f->packets, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT); /* MSG_TRUNC gives the whole length, recv(2) */
+    ssize_t size = receive(f->packets, NULL, 0, MSG_PEEK | MSG_TRUNC); /* MSG_TRUNC gives the whole length, recv(2) */
     if (size < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (size == 0 && at_end(f->packets)) {
         f->packets_ended = true;
@@ -44,7 +49,7 @@ static int take_packet(struct frames *f) {
     }
     if ((size_t)size > MESSAGE_LIMIT) return -EMSGSIZE;
     grow(&f->out, &f->out_cap, HEADER + (size_t)size);
-    ssize_t k = recv(f->packets, f->out + HEADER, (size_t)size, MSG_DONTWAIT);
+    ssize_t k = receive(f->packets, f->out + HEADER, (size_t)size, 0);
     if (k < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     uint32_t n = (uint32_t)k;
     memcpy(f->out, &n, HEADER); /* both supported machines are little-endian */
@@ -115,7 +120,7 @@ static int to_packets(struct frames *f) {
             int sent = send_message(f, f->in + f->in_at + HEADER, (size_t)frame - HEADER);
             if (sent == -EPIPE || sent == -ECONNRESET) {
                 f->refused = -sent;
-                f->stream_ended = f->packets_shut = true;
+                f->packets_shut = true;
                 return 0;
             }
             if (sent <= 0) return sent;
@@ -134,13 +139,23 @@ static int to_packets(struct frames *f) {
     return 0;
 }
 
+/* Nobody takes the messages any more. Closing at once would make the other end's next write fail, and who meets that often gives up what it has
+ * not read yet (Node does): so until it has read all, what it writes is thrown away. True: it has. */
+static bool discarded(struct frames *f) {
+    for (int turn = 0; turn < TURNS && !f->stream_ended; turn++) {
+        f->in_at = f->in_used;
+        if (fill(f) <= 0) break;
+    }
+    int unread = 0; /* of a unix stream, SIOCOUTQ counts what the peer has not read (unix(7)) */
+    return f->stream_shut && (f->stream_ended || (ioctl(f->stream, TIOCOUTQ, &unread) == 0 && unread == 0));
+}
 int frames_move(struct frames *f) {
     int outward = to_stream(f);
     if (outward < 0) return outward;
-    int inward = to_packets(f);
+    int inward = f->refused ? 0 : to_packets(f);
     if (inward < 0) return inward;
-    if (!f->stream_shut || !f->packets_shut) return 0;
-    return f->refused ? -f->refused : 1;
+    if (f->refused) return discarded(f) ? -f->refused : 0;
+    return f->stream_shut && f->packets_shut;
 }
 uint32_t frames_from_packets(const struct frames *f) {
     uint32_t events = 0;
@@ -151,6 +166,6 @@ uint32_t frames_from_packets(const struct frames *f) {
 uint32_t frames_from_stream(const struct frames *f) {
     uint32_t events = 0;
     if (f->out_at < f->out_used) events |= EPOLLOUT;
-    if (!f->stream_ended && frame_at(f) == 0) events |= EPOLLIN;
+    if (!f->stream_ended && (f->refused || frame_at(f) == 0)) events |= EPOLLIN;
     return events;
 }

@@ -69,7 +69,7 @@ void bridges_end(void) { /* nobody is left but the session, which takes the rest
         struct pollfd wait = {.fd = -1};
         for (struct bridge *b = bridges; b; b = b->next) {
             pump(b);
-            if (!b->over && !b->frames.stream_shut) wait = (struct pollfd){b->stream.fd, POLLOUT, 0};
+            if (!b->over && (!b->frames.stream_shut || b->frames.refused)) wait = (struct pollfd){b->stream.fd, b->frames.stream_shut ? POLLIN : POLLOUT, 0};
         }
         if (wait.fd < 0) return;
         poll(&wait, 1, 20);
