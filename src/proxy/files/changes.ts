@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import type {Int64, Metadata} from '../../protocol/index.ts'
 import type {FileAnswer, FileRequest} from '../../trap/types.ts'
-import {failure} from './failure.ts'
+import {failure, toFailure} from './failure.ts'
 import {isType, type MetadataCache} from './metadata.ts'
 import type {Mirror} from './mirror.ts'
 import type {Requests, WarnOnce} from './requests.ts'
@@ -42,16 +42,19 @@ export class Changes {
     switch (operation) {
       case 'mkdir':
         return this.#change([path], async () => {
+          if (await this.#isFollowedLink(path)) throw failure('EEXIST', what)
           await requests.send({type: 'MakeDir', value: {pathname: path, mode: mode & 0o7777}}, what)
           mirror.vanished(path)
         })
       case 'rmdir':
         return this.#change([path], async () => {
+          if (await this.#isFollowedLink(path)) throw failure('ENOTDIR', what)
           await requests.send({type: 'RemoveDir', value: {pathname: path}}, what)
           mirror.remove(path)
         })
       case 'unlink':
         return this.#change([path], async () => {
+          await this.#refuseFollowed(path, what)
           await requests.send({type: 'Unlink', value: {pathname: path}}, what)
           mirror.remove(path)
         })
@@ -109,8 +112,32 @@ export class Changes {
       const there = await metadata.get(other, false).catch(() => undefined)
       if (there) throw failure('EEXIST', what)
     }
+    for (const name of [path, other]) await this.#refuseFollowed(name, what)
     await requests.send({type: 'Rename', value: {oldPath: path, newPath: other}}, what)
     if (path !== other) mirror.rename(path, other)
+  }
+
+  /** A link that the agent would follow when it is to change the link itself. @throws FileFailure */
+  async #isFollowedLink(path: string): Promise<boolean> {
+    const {metadata} = this.#options
+    if (metadata.wholeTimes) return false
+    metadata.drop(path)
+    try {
+      const {text} = await metadata.get(path, false)
+      return text !== undefined && !metadata.wholeTimes
+    } catch (error) {
+      if (toFailure(error, path).is('ENOENT', 'ENOTDIR')) return false
+      throw error
+    }
+  }
+
+  async #refuseFollowed(path: string, what: string): Promise<void> {
+    if (!(await this.#isFollowedLink(path))) return
+    this.#options.warnOnce(
+      'followed link',
+      `Links in the target are not removed, renamed or replaced (${path}): upstream's agent would do it to what they lead to. The program gets EPERM.`,
+    )
+    throw failure('EPERM', what)
   }
 
   async #truncate(path: string, length: number): Promise<void> {

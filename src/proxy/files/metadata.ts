@@ -40,6 +40,7 @@ export function isType(metadata: Metadata, type: keyof typeof types): boolean {
 /** Metadata of the target's files: asked once for all who want it at the same time, and remembered for a second. */
 export class MetadataCache {
   readonly #requests: Requests
+  #wholeTimes = false
   readonly #known = new Map<string, Remembered>()
   readonly #asking = new Map<string, Promise<Known>>()
 
@@ -69,6 +70,14 @@ export class MetadataCache {
       asking.then(remember, (error: FileFailure) => remember(error))
     }
     return asking
+  }
+
+  /**
+   * Whether the agent is known to tell whole times. Upstream's tell the part below a second alone, and it is they that follow
+   * a link as last component of what they remove or rename (protocol.md 6, 19 and 20).
+   */
+  get wholeTimes(): boolean {
+    return this.#wholeTimes
   }
 
   /** Whether the path needs no question now. */
@@ -127,7 +136,10 @@ export class MetadataCache {
     // An agent that cannot read links shows no links: what they point to is what the program sees.
     const follow = followSymlink || !this.#requests.supports('readLink')
     const value = {path, fd: undefined, followSymlink: follow}
-    const stat = this.#requests.send({type: 'Xstat', value}, what)
+    const stat = this.#requests.send({type: 'Xstat', value}, what).then((reply) => {
+      if (Number(reply.metadata.modificationTime) >= 1e9) this.#wholeTimes = true
+      return reply
+    })
     if (follow) return {metadata: (await stat).metadata}
     // Both at once: for what is no link the second answer is an error that nobody needs.
     const link = this.#requests.send({type: 'ReadLink', value: {path}}, `readlink ${path}`)

@@ -5,7 +5,7 @@ import type {Metadata} from '../../protocol/index.ts'
 import {objectOf} from '../../trap/wire.ts'
 import {isType, parentOf} from './metadata.ts'
 
-const {O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW} = fs.constants
+const {O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW} = fs.constants
 
 /** What the links in the tree point to: they only show a type in a listing, nothing may follow them. */
 const NOWHERE = '/nonexistent/mirrord-link'
@@ -110,11 +110,12 @@ export class Mirror {
    * Changes a copy in place as the target's file was changed, and gives it the target's mode and times. `change` gets a
    * descriptor open for writing, which is closed before this returns. @throws errors of the local disk
    */
-  rewrite(copy: Copy, metadata: Metadata, change: (fd: number) => void = () => undefined): void {
+  rewrite(copy: Copy, metadata: Metadata, change?: (fd: number) => void): void {
     const place = this.local(copy.path)
-    const fd = fs.openSync(place, O_WRONLY | O_NOFOLLOW)
+    // Mode and times may change while the copy is executed, which nobody may open for writing then (ETXTBSY).
+    const fd = fs.openSync(place, (change ? O_WRONLY : O_RDONLY) | O_NOFOLLOW)
     try {
-      change(fd)
+      change?.(fd)
       fs.fchmodSync(fd, fileMode(metadata.mode))
       fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
     } finally {
@@ -175,8 +176,10 @@ export class Mirror {
 
   /** Takes a path and everything below it out of the mirror; open descriptors keep what they have. */
   remove(remote: string): void {
-    this.forget(remote)
-    if (!lstat(this.local(remote))) return
+    const stats = lstat(this.local(remote))
+    if (stats?.isDirectory()) this.forget(remote)
+    else for (const known of [this.#copies, this.#directories, this.#standIns]) known.delete(remote)
+    if (!stats) return
     fs.rmSync(this.local(remote), {recursive: true})
     this.#touchParent(remote)
   }
@@ -324,7 +327,7 @@ function lstat(place: string): fs.Stats | undefined {
     return fs.lstatSync(place)
   } catch (error) {
     const {code} = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') return undefined
     throw error
   }
 }

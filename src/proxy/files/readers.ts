@@ -71,6 +71,7 @@ export class Readers {
           if (failed.is('ENOENT', 'ENOTDIR')) mirror.vanished(path)
           reject(failed)
         })
+        .catch(reject)
         .finally(() => gone.removeEventListener('abort', leave))
     })
   }
@@ -188,6 +189,8 @@ export class Readers {
     const size = Number(found.size)
     const fd = await requests.open(path, {read: true})
     try {
+      // The program may have opened it for writing, or the path have become another file.
+      if (mirror.copy(path) !== copy || mirror.isBusy(path)) return
       if (size > SMALL) {
         copy.metadata = found
         copy.complete = false

@@ -129,11 +129,13 @@ export class Watching {
     if (copy.complete) return [() => readers.renew(copy, found)]
     const size = Number(found.size)
     return [
-      () =>
+      () => {
+        if (mirror.copy(path) !== copy || mirror.isBusy(path)) return
         mirror.rewrite(copy, found, (fd) => {
           fs.ftruncateSync(fd, 0)
           fs.ftruncateSync(fd, size)
-        }),
+        })
+      },
     ]
   }
 

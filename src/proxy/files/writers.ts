@@ -81,12 +81,18 @@ export class Writers {
     return this.inTurn(copy.path, async () => {
       const again = this.#open.get(object)
       if (again) return again
-      const fd = await this.#options.requests.open(copy.path, {read: true, write: true})
-      const value = {path: undefined, fd, followSymlink: true}
-      const {metadata} = await this.#options.requests.send({type: 'Xstat', value}, `stat ${copy.path}`)
-      const resumed = await this.#begin(copy, 'write', fd)
-      resumed.distrust(Number(metadata.size))
-      return resumed
+      const {requests} = this.#options
+      const fd = await requests.open(copy.path, {read: true, write: true})
+      try {
+        const value = {path: undefined, fd, followSymlink: true}
+        const {metadata} = await requests.send({type: 'Xstat', value}, `stat ${copy.path}`)
+        const resumed = await this.#begin(copy, 'write', fd)
+        resumed.distrust(Number(metadata.size))
+        return resumed
+      } catch (error) {
+        requests.close(fd)
+        throw error
+      }
     })
   }
 
@@ -121,7 +127,7 @@ export class Writers {
     }
   }
 
-  /** Brings everything to the target; returns what could not be. Never rejects. */
+  /** Brings everything to the target; returns what could not be and has a name there. Never rejects. */
   async flush(): Promise<Unsaved[]> {
     const results = await Promise.all(
       [...this.#open].map(async ([object, written]) => {
@@ -129,7 +135,9 @@ export class Writers {
           await this.#save(written)
           return []
         } catch (error) {
-          return [this.#unsaved(object, error)]
+          // Removed, or another file has its name: nobody would find it.
+          const {copy} = written
+          return this.#options.mirror.copy(copy.path) === copy ? [this.#unsaved(object, error)] : []
         }
       }),
     )
@@ -163,6 +171,8 @@ export class Writers {
     const createNew = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0
     const appends = (flags & O_APPEND) !== 0 && writes
     const found = await this.#find(path, flags)
+    // Nothing to make, to cut or to write: an ordinary open.
+    if (found && isType(found, 'file') && !writes && !truncate && !createNew) return undefined
     if (found && !createNew) {
       if (isType(found, 'directory')) throw failure('EISDIR', `open ${path}`)
       if (!isType(found, 'file')) throw readers.unreadable(path, found)

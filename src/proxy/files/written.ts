@@ -7,6 +7,8 @@ import type {Requests} from './requests.ts'
 
 /** What is compared and sent at a time, in bytes. */
 const BLOCK = 256 * 1024
+/** How many blocks at a file's beginning are looked at when it is only appended to. */
+const HEAD = 4
 /** Blocks that are on their way at the same time. */
 const WINDOW = 4
 const zeros = Buffer.alloc(BLOCK)
@@ -24,7 +26,7 @@ export class Written {
   readonly #file: FileHandle
   readonly #requests: Requests
   readonly #fds: {write?: Int64; append?: Int64} = {}
-  /** Digests of the blocks of the target; a missing one is not known. Not kept while only appending. */
+  /** Digests of the blocks of the target; a missing one is not known. While only appending: of whole ones in the head. */
   #blocks: (string | undefined)[] = []
   #remoteSize: number
   #last: Promise<unknown> = Promise.resolve()
@@ -46,8 +48,7 @@ export class Written {
     this.#fds[kind] = fd
     const {mtimeNs, size} = await this.#file.stat({bigint: true})
     this.#clean = {mtime: mtimeNs, size}
-    if (this.#appending) return
-    await this.#learnBlocks()
+    await this.#learnBlocks(!this.#appending)
   }
 
   /** Whether there is a descriptor of the agent for that kind of writing. */
@@ -65,7 +66,8 @@ export class Written {
     return this.exclusive(async () => {
       if (kind === 'write' && this.#appending) {
         await this.#upload()
-        await this.#learnBlocks()
+        // What the program has written since then is not in the target.
+        await this.#learnBlocks(true, this.#remoteSize)
       }
       this.#fds[kind] = fd
     })
@@ -141,20 +143,40 @@ export class Written {
     return (await this.#requests.send({type: 'Xstat', value}, `stat ${path}`)).metadata
   }
 
+  /**
+   * Sends what has come at the end. A program may also have cut the file and written it anew, perhaps to the same length (a
+   * file with a process number, a log that starts again): that shows in the head, and then everything from there on is sent.
+   */
   async #append(size: number): Promise<boolean> {
-    const what = `append to ${this.copy.path}`
-    const begin = this.#remoteSize
-    while (this.#remoteSize < size) {
-      const bytes = await this.#read(this.#remoteSize, Math.min(BLOCK, size - this.#remoteSize))
-      if (bytes.length === 0) break
-      for (let done = 0; done < bytes.length;) {
-        const value = {fd: this.#fds.append!, writeBytes: bytes.subarray(done)}
-        const {writtenAmount} = await this.#requests.send({type: 'Write', value}, what)
-        done += Number(writtenAmount)
-        this.#remoteSize += Number(writtenAmount)
+    let sent = false
+    for (let at = 0; at < size; at += BLOCK) {
+      const index = at / BLOCK
+      if (index === HEAD) at = Math.max(at, this.#remoteSize - (this.#remoteSize % BLOCK))
+      let known = Math.min(Math.max(this.#remoteSize - at, 0), BLOCK)
+      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
+      if (index < HEAD && known > 0 && digestOf(bytes.subarray(0, known)) !== this.#blocks[index]) {
+        await this.#resize(at)
+        known = 0
+        sent = true
+      }
+      if (bytes.length <= known) continue
+      sent = true
+      try {
+        await this.#sendEnd(bytes.subarray(known))
+      } finally {
+        if (index < HEAD) this.#blocks[index] = digestOf(bytes.subarray(0, this.#remoteSize - at))
       }
     }
-    return this.#remoteSize !== begin
+    return sent
+  }
+
+  async #sendEnd(bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const value = {fd: this.#fds.append!, writeBytes: bytes.subarray(done)}
+      const {writtenAmount} = await this.#requests.send({type: 'Write', value}, `append to ${this.copy.path}`)
+      done += Number(writtenAmount)
+      this.#remoteSize += Number(writtenAmount)
+    }
   }
 
   async #sendBlocks(size: number): Promise<boolean> {
@@ -216,12 +238,13 @@ export class Written {
     this.#remoteSize = size
   }
 
-  async #learnBlocks(): Promise<void> {
+  /** The target has what the copy has, up to `size` (of the copy now). @param all or the head alone */
+  async #learnBlocks(all: boolean, size?: number): Promise<void> {
     this.#blocks = []
-    const {size} = await this.#file.stat()
-    this.#remoteSize = size
-    for (let at = 0; at < size; at += BLOCK) {
-      const bytes = await this.#read(at, Math.min(BLOCK, size - at))
+    this.#remoteSize = size ?? (await this.#file.stat()).size
+    const end = all ? this.#remoteSize : Math.min(this.#remoteSize, HEAD * BLOCK)
+    for (let at = 0; at < end; at += BLOCK) {
+      const bytes = await this.#read(at, Math.min(BLOCK, end - at))
       if (bytes.length === 0) return
       this.#blocks.push(digestOf(bytes))
     }

@@ -140,6 +140,13 @@ describe('looking up remote files', () => {
     }
   })
 
+  it('answers about a path that is too long for our own disk', async () => {
+    await open()
+    const name = '/a'.repeat(2040)
+    expect(await room.ask('open', name)).toMatchObject({errno: errno.ENOENT})
+    expect(await room.ask('lookup', name)).toMatchObject({errno: errno.ENOENT})
+  })
+
   it('[FS-28] answers statfs with the numbers of the target', async () => {
     const {ask} = bound(await open({version: '1.29.0'}))
     const answer = await ask('statfs', '/')

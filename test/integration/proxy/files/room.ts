@@ -4,7 +4,12 @@ import path from 'node:path'
 import {Client} from '../../../../src/agent/client.ts'
 import {Attributes} from '../../../../src/agent/files/attributes.ts'
 import {RootedFiles} from '../../../../src/agent/files/rooted.ts'
-import {agentConnection, ClientSession, type FileRequest as RemoteRequest} from '../../../../src/protocol/index.ts'
+import {
+  agentConnection,
+  ClientSession,
+  type FileRequest as RemoteRequest,
+  type Metadata,
+} from '../../../../src/protocol/index.ts'
 import {FileProxy, type FileProxyOptions} from '../../../../src/proxy/files/file-proxy.ts'
 import type {FileAnswer, FileOperation, FileRequest} from '../../../../src/trap/types.ts'
 import {buildTrap, trapPath} from '../../trap/harness.ts'
@@ -33,9 +38,12 @@ export class Room {
     this.root = path.join(base, 'root')
     this.proxy = new FileProxy({
       agent: {
-        fileRequest: (request) => {
+        fileRequest: async (request) => {
           this.sent.push(request)
-          return session.fileRequest(request)
+          const reply = await session.fileRequest(request)
+          if (options.upstream && request.type === 'Xstat' && reply.type === 'Ok')
+            cutTimes(reply.value as {metadata: Metadata})
+          return reply
         },
         closeFile: (request) => {
           this.sent.push(request)
@@ -132,4 +140,11 @@ export type RoomOptions = Partial<Pick<FileProxyOptions, 'directory' | 'classify
   changed?: () => void
   /** The protocol version that the session announces. */
   version?: string
+  /** The agent tells times as upstream's does: the part below a second alone (protocol.md 6, 19). */
+  upstream?: boolean
+}
+
+function cutTimes({metadata}: {metadata: Metadata}): void {
+  for (const name of ['accessTime', 'modificationTime', 'creationTime'] as const)
+    metadata[name] = BigInt(metadata[name]) % 1_000_000_000n
 }

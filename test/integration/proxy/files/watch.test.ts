@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import {afterEach, describe, expect, it} from 'vitest'
 import {until} from '../sockets.ts'
+import type {FileAnswer} from '../../../../src/trap/types.ts'
 import {Room} from './room.ts'
 
 let room: Room
@@ -43,6 +44,33 @@ describe('watching remote files', () => {
     const {source} = await watch('/big')
     fs.writeFileSync(room.at('big'), Buffer.alloc(3_500_000, 2))
     await until('the change', () => fs.readFileSync(source).equals(Buffer.alloc(3_500_000, 2)))
+  })
+
+  it('leaves a copy alone that a program has opened for writing meanwhile', async () => {
+    let opened: Promise<FileAnswer> | undefined
+    room = await Room.open({
+      changed: () => {
+        // Between the look and what it leads to.
+        opened ??= room.ask('open', '/big', {flags: fs.constants.O_RDWR}).then((answer) => {
+          const fd = fs.openSync(answer.source!, 'r+')
+          fs.writeSync(fd, 'mine', 0)
+          fs.closeSync(fd)
+          return answer
+        })
+      },
+    })
+    fs.writeFileSync(room.at('big'), Buffer.alloc(3_000_000, 1))
+    await watch('/big')
+    fs.writeFileSync(room.at('big'), Buffer.alloc(3_500_000, 2))
+    await until('the open', () => opened !== undefined)
+    const {source, object} = await opened!
+    const looks = room.count('Xstat')
+    await until('two more looks', () => room.count('Xstat') > looks + 1)
+    const mine = Buffer.alloc(3_500_000, 2)
+    mine.write('mine')
+    expect(fs.readFileSync(source!).equals(mine)).toBe(true)
+    await room.proxy.closed(object!, 1)
+    expect(fs.readFileSync(room.at('big')).equals(mine)).toBe(true)
   })
 
   it('shows names that come and go in a watched directory, and content that changes', async () => {

@@ -1,3 +1,5 @@
+import {spawn} from 'node:child_process'
+import {once} from 'node:events'
 import fs from 'node:fs'
 import {constants} from 'node:os'
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest'
@@ -121,6 +123,32 @@ describe('writing remote files', () => {
     expect(fs.readFileSync((await room.ask('open', '/log')).source!, 'utf8')).toBe(there('log'))
   })
 
+  it('appends: what is cut and written anew comes whole, whatever its length', async () => {
+    await open()
+    fs.writeFileSync(room.at('pid'), '1234\n')
+    const file = await writable('/pid', O_RDWR | O_APPEND)
+    for (const text of ['5678\n', 'longer than before\n', 'short\n', 'other\n']) {
+      fs.ftruncateSync(file.fd, 0)
+      fs.writeSync(file.fd, text)
+      expect(await room.ask('sync', '', {object: file.object})).toEqual({})
+      expect(there('pid')).toBe(text)
+    }
+    fs.writeSync(file.fd, Buffer.alloc(1_000_000, 'x'))
+    expect(await room.ask('sync', '', {object: file.object})).toEqual({})
+    fs.ftruncateSync(file.fd, 0)
+    fs.writeSync(file.fd, Buffer.alloc(1_000_006, 'y'))
+    await done(file)
+    expect(there('pid')).toBe('y'.repeat(1_000_006))
+  })
+
+  it('makes nothing of a file that is there for a descriptor that only reads', async () => {
+    const {ask} = await open()
+    fs.writeFileSync(room.at('lock'), 'held', {mode: 0o444})
+    const answer = await ask('open', '/lock', {flags: O_RDONLY | O_CREAT, mode: 0o600})
+    expect(fs.readFileSync(answer.source!, 'utf8')).toBe('held')
+    expect(room.sent.filter(({type, value}) => type === 'Open' && value.openOptions.write)).toEqual([])
+  })
+
   it('cuts a file that is open elsewhere, in place', async () => {
     const {ask} = await open()
     fs.writeFileSync(room.at('f'), 'long content')
@@ -205,6 +233,20 @@ describe('writing remote files', () => {
     const unsaved = await room.proxy.flush()
     expect(unsaved).toMatchObject([{path: '/f'}])
     expect(fs.readFileSync(unsaved[0]!.copy, 'utf8')).toBe('lost')
+  })
+
+  it('reports nothing of what has no name any more when the agent is lost', async () => {
+    const {ask} = await open()
+    const names = ['/unlinked', '/replaced', '/kept']
+    for (const name of names) fs.writeSync((await writable(name, O_WRONLY | O_CREAT)).fd, name)
+    fs.writeFileSync(room.at('other'), 'other')
+    expect(await ask('unlink', '/unlinked')).toEqual({})
+    expect(await ask('rename', '/other', {other: '/replaced'})).toEqual({})
+    expect(fs.readFileSync((await ask('open', '/replaced')).source!, 'utf8')).toBe('other')
+    room.loseAgent()
+    const unsaved = await room.proxy.flush()
+    expect(unsaved).toMatchObject([{path: '/kept'}])
+    expect(fs.readFileSync(unsaved[0]!.copy, 'utf8')).toBe('/kept')
   })
 })
 
@@ -303,6 +345,43 @@ describe('changing remote files by path', () => {
     expect(await ask('chmod', '/d', {mode: 0o700})).toMatchObject({errno: errno.EOPNOTSUPP})
     expect(await ask('chmod', '/d', {mode: 0o700})).toMatchObject({errno: errno.EOPNOTSUPP})
     expect(room.warnings).toHaveLength(1)
+  })
+
+  it('changes the mode and times of a program that runs', async () => {
+    const {ask} = await open()
+    fs.copyFileSync('/bin/sleep', room.at('run'))
+    fs.chmodSync(room.at('run'), 0o755)
+    const program = spawn((await ask('open', '/run')).source!, ['60'])
+    try {
+      await once(program, 'spawn')
+      expect(await ask('chmod', '/run', {mode: 0o711})).toEqual({})
+      expect(await ask('utimens', '/run', {numbers: [1_600_000_000, 0, 1_500_000_000, 0]})).toEqual({})
+      expect(fs.statSync(room.at('run'))).toMatchObject({mode: 0o100711, mtimeMs: 1_500_000_000_000})
+    } finally {
+      program.kill('SIGKILL')
+      await once(program, 'exit')
+    }
+  })
+
+  it('[FS-26] leaves links alone where the agent would change what they lead to', async () => {
+    const {ask} = await open({upstream: true})
+    fs.writeFileSync(room.at('target'), 'stays')
+    fs.mkdirSync(room.at('dir'))
+    fs.symlinkSync('target', room.at('link'))
+    fs.symlinkSync('dir', room.at('dirlink'))
+    fs.symlinkSync('nowhere', room.at('dangling'))
+    expect(await ask('unlink', '/link')).toMatchObject({errno: errno.EPERM})
+    expect(await ask('unlink', '/dangling')).toMatchObject({errno: errno.EPERM})
+    expect(await ask('rename', '/link', {other: '/moved'})).toMatchObject({errno: errno.EPERM})
+    expect(await ask('rename', '/target', {other: '/link'})).toMatchObject({errno: errno.EPERM})
+    expect(await ask('rmdir', '/dirlink')).toMatchObject({errno: errno.ENOTDIR})
+    expect(await ask('mkdir', '/dangling')).toMatchObject({errno: errno.EEXIST})
+    expect(room.warnings).toEqual([expect.stringMatching(/\/link.*upstream/)])
+    expect(fs.readdirSync(room.root).sort()).toEqual(['dangling', 'dir', 'dirlink', 'link', 'target'])
+    expect(await ask('rename', '/target', {other: '/moved'})).toEqual({})
+    expect(await ask('unlink', '/moved')).toEqual({})
+    expect(await ask('rmdir', '/dir')).toEqual({})
+    expect(await ask('mkdir', '/dir')).toEqual({})
   })
 
   it('refuses links, which the protocol has not', async () => {
