@@ -88,7 +88,7 @@ export class Worker {
 
   #serve(socket: Socket, context: AgentContext): void {
     const {secure, options, log} = this.#options
-    const connection = agentConnection(socketChannel(secure ? secure(socket) : socket))
+    const connection = agentConnection(socketChannel(secure ? secure(socket) : socket), {divide: true})
     if (options.testError) return this.#options.exit(1)
     if (this.#dirty !== undefined) {
       connection.onClose = () => this.#options.exit(DIRTY_EXIT)

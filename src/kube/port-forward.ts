@@ -1,10 +1,9 @@
-import type {IncomingMessage} from 'node:http'
-import {WebSocket, type ClientOptions} from 'ws'
 import type {ByteChannel} from '../protocol/channel.ts'
 import {readStatus} from './client.ts'
 import type {Cluster} from './cluster.ts'
 import {apiError, DeadlineError, transportError} from './errors.ts'
 import {pathOf, type Operation} from './operation.ts'
+import {HandshakeTimeout, openWebSocket, Refused, type ClientWebSocket} from './websocket.ts'
 
 /** A port of a pod. */
 export interface PodPort {
@@ -54,53 +53,39 @@ export async function openForward(cluster: Cluster, at: PodPort, signal?: AbortS
     name: at.pod,
   }
   const url = `${cluster.server.replace(/^http/, 'ws')}${pathOf(operation)}?ports=${at.port}`
-  // closeTimeout exists since ws 8.19; its types do not know it yet.
-  const options: ClientOptions & {closeTimeout: number} = {
-    ...((await cluster.credentials.options()) as ClientOptions),
-    perMessageDeflate: false,
-    maxPayload: 0,
-    skipUTF8Validation: true,
-    handshakeTimeout: openTimeoutMs,
-    closeTimeout: closeTimeoutMs,
-    followRedirects: false,
-  }
-  // The mask protects plain-text proxies from forged requests; inside TLS it only costs a pass over every byte.
-  if (url.startsWith('wss:')) options.generateMask = (mask) => mask.fill(0)
-  const socket = new WebSocket(url, ['v5.channel.k8s.io', 'v4.channel.k8s.io'], options)
-  socket.binaryType = 'nodebuffer'
-  return await new Promise<ForwardChannel>((resolve, reject) => {
-    const abort = () => {
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
-      socket.terminate()
+  let socket: ClientWebSocket
+  try {
+    socket = await openWebSocket(url, {
+      protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
+      request: await cluster.credentials.options(),
+      openTimeoutMs,
+      closeTimeoutMs,
+      signal,
+    })
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (!(error instanceof Refused)) {
+      throw transportError(cluster, error instanceof HandshakeTimeout ? new DeadlineError(error.message) : error)
     }
-    const settled = () => signal?.removeEventListener('abort', abort)
-    signal?.addEventListener('abort', abort, {once: true})
-    socket.once('open', () => {
-      settled()
-      resolve(channelOver(socket, at))
+    const {response} = error
+    const status = await readStatus(response).catch((failure: unknown) => {
+      throw transportError(cluster, failure)
     })
-    socket.once('unexpected-response', (_request, response: IncomingMessage) => {
-      settled()
-      readStatus(response)
-        .then((status) => reject(apiError(cluster, operation, response.statusCode ?? 0, status)))
-        .catch((error: unknown) => reject(transportError(cluster, error)))
-        .finally(() => socket.terminate())
-    })
-    // Stays for the life of the socket: a terminated attempt still emits an error, and nobody else may listen by then.
-    socket.on('error', (error) => {
-      settled()
-      const late = error.message === 'Opening handshake has timed out'
-      reject(transportError(cluster, late ? new DeadlineError(error.message) : error))
-    })
-  })
+    throw apiError(cluster, operation, response.statusCode ?? 0, status)
+  }
+  return channelOver(socket, at)
 }
 
-function channelOver(socket: WebSocket, at: PodPort): ForwardChannel {
+function channelOver(socket: ClientWebSocket, at: PodPort): ForwardChannel {
   let unsent = 0
   let waiting = false
   let failure: Error | undefined
   let ended = false
-  const started = [false, false]
+  /** Bytes of each channel's prefix, the port's number, that are still to come. */
+  const prefix = [2, 2]
+  /** The channel of the message that is being received. */
+  let current: number | undefined
+  let complaint = ''
   const {promise: closed, resolve: resolveClosed} = Promise.withResolvers<Error | undefined>()
 
   const finish = (error?: Error) => {
@@ -119,11 +104,11 @@ function channelOver(socket: WebSocket, at: PodPort): ForwardChannel {
       return failure
     },
     write(chunks) {
-      if (ended || socket.readyState !== WebSocket.OPEN) return true
-      for (const message of messagesOf(chunks)) {
-        unsent += message.length
-        socket.send(message, {binary: true}, () => {
-          unsent -= message.length
+      if (ended || !socket.open) return true
+      for (const {parts, length} of messagesOf(chunks)) {
+        unsent += length
+        socket.send(dataChannel, parts, length, () => {
+          unsent -= length
           if (!waiting || unsent > highWater / 2 || ended) return
           waiting = false
           channel.onDrain()
@@ -135,67 +120,67 @@ function channelOver(socket: WebSocket, at: PodPort): ForwardChannel {
     },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
-    close: () => socket.close(1000),
+    close: () => socket.close(),
     destroy: () => {
       socket.terminate()
       finish()
     },
   }
 
-  socket.on('message', (data: Buffer) => {
-    const number = data[0]
-    if (ended || (number !== dataChannel && number !== errorChannel)) return
-    let payload = data.subarray(1)
-    if (!started[number]) {
-      started[number] = true
-      payload = payload.subarray(2)
-      if (payload.length === 0) return
-    }
-    if (number === dataChannel) {
-      channel.onData(payload)
-      return
-    }
+  const refused = () => {
     // After an error text the port is unusable, but the server closes only later: end now.
-    failure = new PortUnreachable(`Port ${at.port} of the pod "${at.pod}" cannot be reached: ${payload.toString()}`)
+    failure = new PortUnreachable(`Port ${at.port} of the pod "${at.pod}" cannot be reached: ${complaint}`)
     socket.terminate()
     finish(failure)
-  })
-  socket.on('error', (error) => (failure ??= error))
-  socket.on('close', (code) => {
+  }
+  socket.onPart = (bytes, end) => {
+    if (ended) return
+    let payload = bytes
+    if (current === undefined) {
+      current = bytes[0]
+      payload = bytes.subarray(1)
+    }
+    const number = current
+    if (end) current = undefined
+    if (number !== dataChannel && number !== errorChannel) return
+    const skipped = Math.min(prefix[number]!, payload.length)
+    if (skipped > 0) {
+      prefix[number]! -= skipped
+      payload = payload.subarray(skipped)
+    }
+    if (number === dataChannel) {
+      if (payload.length > 0) channel.onData(payload)
+      return
+    }
+    complaint += payload.toString()
+    if (end && complaint !== '') refused()
+  }
+  socket.onClose = (code, error) => {
     const clean = code === 1000 || code === 1005
+    failure ??= error
     if (!clean) failure ??= new Error(`The tunnel to the pod "${at.pod}" was cut (WebSocket code ${code}).`)
     finish(failure)
-  })
+  }
   // Nothing may arrive before the caller has set its handlers, which it does when the promise's continuation runs.
-  socket.pause()
   setImmediate(() => socket.resume())
   return channel
 }
 
-/** The chunks as messages of the data channel: one, unless they are large. */
-function messagesOf(chunks: readonly Uint8Array[]): Buffer[] {
+/** The chunks in groups that are one message each: one, unless they are large. Views, no copies. */
+function messagesOf(chunks: readonly Uint8Array[]): {parts: readonly Uint8Array[]; length: number}[] {
   let total = 0
   for (const chunk of chunks) total += chunk.length
-  const messages: Buffer[] = []
-  let current: Buffer | undefined
-  let filled = 0
+  if (total === 0) return []
+  if (total <= maxMessage) return [{parts: chunks, length: total}]
+  const messages: {parts: Uint8Array[]; length: number}[] = []
+  let last = {parts: [] as Uint8Array[], length: maxMessage}
   for (const chunk of chunks) {
-    let offset = 0
-    while (offset < chunk.length) {
-      if (!current) {
-        current = Buffer.allocUnsafe(Math.min(total, maxMessage) + 1)
-        current[0] = dataChannel
-        filled = 1
-      }
-      const part = chunk.subarray(offset, offset + current.length - filled)
-      current.set(part, filled)
-      filled += part.length
+    for (let offset = 0; offset < chunk.length;) {
+      if (last.length === maxMessage) messages.push((last = {parts: [], length: 0}))
+      const part = chunk.subarray(offset, offset + maxMessage - last.length)
+      last.parts.push(part)
+      last.length += part.length
       offset += part.length
-      total -= part.length
-      if (filled === current.length) {
-        messages.push(current)
-        current = undefined
-      }
     }
   }
   return messages

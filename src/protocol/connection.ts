@@ -15,6 +15,14 @@ export interface ConnectionOptions extends Partial<DecodeLimits> {
   highWaterMark?: number
   /** `tick`: one write for each turn of the event loop. `lead` (default): the same, but see `FlushTimer`. */
   flush?: 'tick' | 'lead'
+  /** Messages with large data of a byte stream may come in parts, each a message of its own. Default false. */
+  divide?: boolean
+}
+
+/** The same message with other stream data, which is at the end of its values. */
+function withBytes<T>(message: T, bytes: Uint8Array): T {
+  const {value} = message as {value?: unknown}
+  return value === undefined ? {...message, bytes} : {...message, value: withBytes(value, bytes)}
 }
 
 /**
@@ -54,7 +62,7 @@ export class ProtocolConnection<Out, In> {
   constructor(channel: ByteChannel, encode: Codec<Out>, decode: Codec<In>, options: ConnectionOptions = {}) {
     this.#channel = channel
     this.#encode = encode
-    this.#decoder = new MessageDecoder(decode, options)
+    this.#decoder = new MessageDecoder(decode, options, options.divide ? withBytes<In> : undefined)
     this.#highWaterMark = options.highWaterMark ?? 256 * 1024
     this.#flushTimer = new FlushTimer(options.flush ?? 'lead', () => this.flush())
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
@@ -209,7 +217,8 @@ export class ProtocolConnection<Out, In> {
 
   #endOfStream(): ConnectionError {
     const leftover = this.#decoder.leftover
-    if (leftover === 0) return new ConnectionError('END_OF_STREAM', 'The peer closed the connection.')
+    if (leftover === 0 && !this.#decoder.unfinished)
+      return new ConnectionError('END_OF_STREAM', 'The peer closed the connection.')
     return new ConnectionError('TRUNCATED', `The stream ended within a message (${leftover} bytes are left).`)
   }
 

@@ -26,10 +26,18 @@ export class MessageDecoder<T> {
   /** Bytes to take beyond `#needed` on the next attempt; doubles so that attempts stay few. */
   #step = minStep
   #failure: Error | undefined
+  readonly #divide: ((message: T, bytes: Uint8Array) => T) | undefined
+  /** The message whose first part was returned, and how many of its bytes are to follow. */
+  #divided: {message: T; rest: number} | undefined
 
-  constructor(codec: Codec<T>, limits?: Partial<DecodeLimits>) {
+  /**
+   * @param divide allows large stream data to be returned in parts, as they arrive, instead of being gathered: makes a
+   * message like a given one with other bytes
+   */
+  constructor(codec: Codec<T>, limits?: Partial<DecodeLimits>, divide?: (message: T, bytes: Uint8Array) => T) {
     this.#codec = codec
     this.#reader = new Reader(limits)
+    this.#divide = divide
   }
 
   /** Adds received bytes. The chunk must not be changed afterwards: messages refer to it. */
@@ -45,7 +53,11 @@ export class MessageDecoder<T> {
     if (this.#failure) throw this.#failure
     try {
       for (let chunk = this.#chunks[0]; chunk; chunk = this.#chunks[0]) {
-        const message = this.#partial ? this.#continue(this.#partial, chunk) : this.#begin(chunk)
+        const message = this.#divided
+          ? this.#part(this.#divided, chunk)
+          : this.#partial
+            ? this.#continue(this.#partial, chunk)
+            : this.#begin(chunk)
         if (message !== undefined) return message
       }
       return undefined
@@ -60,12 +72,27 @@ export class MessageDecoder<T> {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.length, this.#filled - this.#offset)
   }
 
+  /** Whether the last message returned was a part, and the rest of it has not come. */
+  get unfinished(): boolean {
+    return this.#divided !== undefined
+  }
+
+  /** The next part of a divided message. */
+  #part(divided: {message: T; rest: number}, chunk: Buffer): T {
+    const bytes = chunk.subarray(this.#offset, this.#offset + divided.rest)
+    divided.rest -= bytes.length
+    if (divided.rest === 0) this.#divided = undefined
+    this.#consume(chunk, this.#offset + bytes.length)
+    return this.#divide!(divided.message, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
+  }
+
   /** Decodes in place; an incomplete rest of the chunk becomes the partial message. */
   #begin(chunk: Buffer): T | undefined {
     const reader = this.#reader
-    reader.open(chunk, this.#offset, chunk.length)
+    reader.open(chunk, this.#offset, chunk.length, false, this.#divide !== undefined)
     const message = this.#attempt()
     if (message !== undefined) {
+      if (reader.rest > 0) this.#divided = {message, rest: reader.rest}
       this.#consume(chunk, reader.pos)
       return message
     }

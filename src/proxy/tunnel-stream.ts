@@ -18,6 +18,8 @@ const END = new Uint8Array(0)
  */
 const SOCKET_BYTES = 256 * 1024
 
+const uncork = (socket: net.Socket) => socket.uncork()
+
 /**
  * Splices a local socket with a connection of the agent: half-closes both ways, back-pressure both ways, no copies. The
  * socket must be paused, with `allowHalfOpen`.
@@ -63,6 +65,7 @@ export class TunnelStream {
       return
     }
     if (this.#queue.length === 0 && this.#socket.writableLength < SOCKET_BYTES) {
+      this.#gather()
       this.#socket.write(bytes)
       return
     }
@@ -85,10 +88,19 @@ export class TunnelStream {
     else this.#socket.resetAndDestroy()
   }
 
+  /** What is written in this turn of the event loop leaves in one system call. */
+  #gather(): void {
+    const socket = this.#socket
+    if (socket.writableCorked > 0) return
+    socket.cork()
+    process.nextTick(uncork, socket)
+  }
+
   #write(): void {
     let count = 0
     while (count < this.#queue.length && this.#socket.writableLength < SOCKET_BYTES) {
       const bytes = this.#queue[count++]!
+      this.#gather()
       this.#queuedBytes -= bytes.length
       this.#socket.write(bytes)
     }

@@ -54,7 +54,7 @@ export class ClientSession {
   private constructor(channel: ByteChannel, options: ClientSessionOptions) {
     this.handlers = {...options.handlers}
     this.#announced = this.#version = options.version ?? PROTOCOL_VERSION
-    this.#connection = clientConnection(channel, options)
+    this.#connection = clientConnection(channel, {divide: true, ...options})
     this.#connection.onMessage = (message) => this.#receive(message)
     this.#connection.onClose = (reason) => this.#end(reason)
   }

@@ -5,7 +5,7 @@ import {ipAddr} from '../schema/net.ts'
 import {bool, bytes, string, u128, unit} from '../schema/primitives.ts'
 import {GetAddrInfoRequest, GetAddrInfoRequestV2} from './dns.ts'
 import {FileRequest} from './files.ts'
-import {LayerOutgoing, LayerSeqpacket} from './outgoing.ts'
+import {LayerDatagrams, LayerOutgoing, LayerSeqpacket} from './outgoing.ts'
 import {LayerTcp, LayerTcpSteal} from './tcp.ts'
 
 /** Everything a client sends; order is the wire format (spec protocol.md 3.1). */
@@ -14,7 +14,7 @@ export const ClientMessage = variants({
   Tcp: LayerTcp,
   TcpSteal: LayerTcpSteal,
   TcpOutgoing: LayerOutgoing,
-  UdpOutgoing: LayerOutgoing,
+  UdpOutgoing: LayerDatagrams,
   FileRequest,
   GetEnvVarsRequest: struct({envVarsFilter: set(string), envVarsSelect: set(string)}),
   Ping: unit,

@@ -6,7 +6,7 @@ import {bool, bytes, string, u128, unit} from '../schema/primitives.ts'
 import {GetAddrInfoResponse, ReverseDnsLookupResponse} from './dns.ts'
 import {result} from './errors.ts'
 import {FileResponse} from './files.ts'
-import {DaemonOutgoing, DaemonSeqpacket} from './outgoing.ts'
+import {DaemonDatagrams, DaemonOutgoing, DaemonSeqpacket} from './outgoing.ts'
 import {DaemonTcp} from './tcp.ts'
 
 export const LogLevel = variants({Warn: unit, Error: unit, Info: unit})
@@ -26,7 +26,7 @@ export const DaemonMessage = variants({
   Tcp: DaemonTcp,
   TcpSteal: DaemonTcp,
   TcpOutgoing: DaemonOutgoing,
-  UdpOutgoing: DaemonOutgoing,
+  UdpOutgoing: DaemonDatagrams,
   LogMessage,
   File: FileResponse,
   Pong: unit,

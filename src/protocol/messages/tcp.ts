@@ -1,7 +1,7 @@
 import type {Infer} from '../schema/codec.ts'
 import {struct, variants} from '../schema/composites.ts'
 import {ipAddr} from '../schema/net.ts'
-import {bytes, u16, u64} from '../schema/primitives.ts'
+import {streamBytes, u16, u64} from '../schema/primitives.ts'
 import {result} from './errors.ts'
 import {HttpFilter, StealType} from './filters.ts'
 import {
@@ -15,7 +15,7 @@ import {
 import {IncomingTransport} from './transport.ts'
 
 /** Bytes of a connection; empty bytes mean that the sender has shut down its side. */
-export const TcpData = struct({connectionId: u64, bytes})
+export const TcpData = struct({connectionId: u64, bytes: streamBytes})
 export type TcpData = Infer<typeof TcpData>
 
 /** Mirror feature, client to agent (spec protocol.md 3.5.1). */

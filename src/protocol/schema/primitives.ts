@@ -99,6 +99,9 @@ export const bytes: Codec<Uint8Array> = {
   },
 }
 
+/** Raw bytes of a byte stream, the message's last field: may be delivered in parts (see `Reader.stream`). */
+export const streamBytes: Codec<Uint8Array> = {...bytes, read: (reader) => reader.stream(reader.length())}
+
 function zigzag(value: number): number {
   return value >= 0 ? value * 2 : value * -2 - 1
 }

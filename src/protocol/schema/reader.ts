@@ -30,6 +30,8 @@ interface Checkpoint {
 
 const utf8 = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true})
 const shortText = 64
+/** Smaller parts are cheaper to gather than to deliver. */
+const partsFrom = 4096
 const empty: Buffer = Buffer.alloc(0)
 
 /** A cursor over the bytes of one message. Reused for all messages of a stream by `open`. */
@@ -42,6 +44,10 @@ export class Reader {
   #end = 0
   #depth = 0
   #elements = 0
+  /** Whether the message may be delivered in parts, see `stream`. */
+  #divisible = false
+  /** Bytes of the message's last field that had not arrived; only for divisible messages. */
+  rest = 0
   #checkpoints: Map<number, Checkpoint> | undefined
   readonly #limits: DecodeLimits
 
@@ -53,8 +59,10 @@ export class Reader {
    * Places the cursor on a message at `start`; bytes up to `end` may be read. With `resume`, the bytes continue the
    * message of the failed attempt before (they may have moved in memory, but are the same bytes).
    */
-  open(bytes: Buffer, start: number, end: number, resume = false): void {
+  open(bytes: Buffer, start: number, end: number, resume = false, divisible = false): void {
     this.#bytes = bytes
+    this.#divisible = divisible
+    this.rest = 0
     this.#start = this.#pos = start
     this.#end = end
     this.#depth = this.#elements = 0
@@ -76,12 +84,15 @@ export class Reader {
   }
 
   #short(next: number): never {
-    this.needed = next - this.#start
-    if (this.needed > this.#limits.maxMessageSize) {
-      const cap = this.#limits.maxMessageSize
-      throw new ProtocolError('TOO_LARGE', `A message of at least ${this.needed} bytes exceeds the limit of ${cap}.`)
-    }
+    this.#checkSize(next)
     throw needMore
+  }
+
+  #checkSize(next: number): void {
+    this.needed = next - this.#start
+    const cap = this.#limits.maxMessageSize
+    if (this.needed <= cap) return
+    throw new ProtocolError('TOO_LARGE', `A message of at least ${this.needed} bytes exceeds the limit of ${cap}.`)
   }
 
   byte(): number {
@@ -131,6 +142,18 @@ export class Reader {
   view(count: number): Uint8Array {
     const at = this.#take(count)
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, count)
+  }
+
+  /**
+   * `count` bytes of a byte stream, which must be the message's last field, as a view. Of large ones that have not arrived
+   * as a whole, those that have: `rest` says how many are to follow. Only in divisible messages.
+   */
+  stream(count: number): Uint8Array {
+    const there = this.#end - this.#pos
+    if (!this.#divisible || there >= count || there < partsFrom) return this.view(count)
+    this.#checkSize(this.#pos + count)
+    this.rest = count - there
+    return this.view(there)
   }
 
   /** `count` bytes as text, one character a byte. */

@@ -68,6 +68,43 @@ describe('the stream decoder', {timeout: 180_000}, () => {
     )
   })
 
+  it('delivers large stream data in parts when it may, and nothing else', () => {
+    const withBytes = (message: DaemonMessage, bytes: Uint8Array): DaemonMessage => {
+      if (message.type !== 'TcpOutgoing' || message.value.type !== 'Read' || message.value.value.type !== 'Ok')
+        throw new Error(`${message.type} was divided`)
+      const {connectionId} = message.value.value.value
+      return {type: 'TcpOutgoing', value: {type: 'Read', value: {type: 'Ok', value: {connectionId, bytes}}}}
+    }
+    const read = (type: 'TcpOutgoing' | 'UdpOutgoing', bytes: Uint8Array): DaemonMessage => ({
+      type,
+      value: {type: 'Read', value: {type: 'Ok', value: {connectionId: 7, bytes}}},
+    })
+    const data = new Uint8Array(50_000).map((_, index) => index % 253)
+    const messages = [read('TcpOutgoing', data), read('UdpOutgoing', data), read('TcpOutgoing', data.subarray(0, 5000))]
+    const stream = Buffer.concat(messages.flatMap((message) => encodeChunks(DaemonMessage, message)))
+    for (const size of [1, 1000, 16_384, stream.length]) {
+      const decoder = new MessageDecoder(DaemonMessage, {}, withBytes)
+      const received: {type: string; bytes: Buffer}[] = []
+      for (let at = 0; at < stream.length; at += size) {
+        const chunk = stream.subarray(at, at + size)
+        decoder.push(chunk)
+        for (const message of drain(decoder)) {
+          if (message.type !== 'TcpOutgoing' && message.type !== 'UdpOutgoing') throw new Error(message.type)
+          if (message.value.type !== 'Read' || message.value.value.type !== 'Ok') throw new Error(message.value.type)
+          const {bytes} = message.value.value.value
+          expect(bytes.length).toBeGreaterThan(0)
+          if (size > 4096 && message.type === 'TcpOutgoing') expect(bytes.buffer).toBe(chunk.buffer)
+          received.push({type: message.type, bytes: Buffer.from(bytes)})
+        }
+        if (size === 16_384 && at === 0) expect([decoder.unfinished, decoder.leftover]).toEqual([true, 0])
+      }
+      const of = (type: string) => received.filter((part) => part.type === type).map(({bytes}) => bytes)
+      expect(of('UdpOutgoing')).toEqual([Buffer.from(data)])
+      expect(Buffer.concat(of('TcpOutgoing'))).toEqual(Buffer.concat([data, data.subarray(0, 5000)]))
+      expect([decoder.unfinished, decoder.leftover]).toEqual([false, 0])
+    }
+  })
+
   it('does not copy a payload that lies within one chunk', () => {
     const message: DaemonMessage = {type: 'Vpn', value: {type: 'Packet', value: new Uint8Array(10_000).fill(1)}}
     const chunk = Buffer.from(encode(DaemonMessage, message))
