@@ -65,8 +65,7 @@ export class TunnelStream {
       return
     }
     if (this.#queue.length === 0 && this.#socket.writableLength < SOCKET_BYTES) {
-      this.#gather()
-      this.#socket.write(bytes)
+      this.#send(bytes)
       return
     }
     this.#queue.push(bytes)
@@ -88,21 +87,23 @@ export class TunnelStream {
     else this.#socket.resetAndDestroy()
   }
 
-  /** What is written in this turn of the event loop leaves in one system call. */
-  #gather(): void {
+  /** What is written in this turn of the event loop leaves in one system call, unless it is much. */
+  #send(bytes: Uint8Array): void {
     const socket = this.#socket
-    if (socket.writableCorked > 0) return
-    socket.cork()
-    process.nextTick(uncork, socket)
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      process.nextTick(uncork, socket)
+    }
+    socket.write(bytes)
+    if (socket.writableLength >= SOCKET_BYTES) socket.uncork()
   }
 
   #write(): void {
     let count = 0
     while (count < this.#queue.length && this.#socket.writableLength < SOCKET_BYTES) {
       const bytes = this.#queue[count++]!
-      this.#gather()
       this.#queuedBytes -= bytes.length
-      this.#socket.write(bytes)
+      this.#send(bytes)
     }
     if (count === 0) return
     this.#queue = this.#queue.slice(count)
