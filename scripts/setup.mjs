@@ -4,7 +4,9 @@ import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {withLock} from './lib/lock.mjs'
 import {installPackages, missingPackages} from './lib/packages.mjs'
+import {npmCi} from './lib/npm.mjs'
 import {main, node22, phase, programEnv, root, run, ScriptError} from './lib/run.mjs'
+import {installRuntimes} from './lib/runtimes.mjs'
 import {digest, readStamp, writeStamp} from './lib/stamp.mjs'
 
 /** What the build reads. A change in any of it makes a new build. */
@@ -19,8 +21,8 @@ const buildInputs = [
 ]
 
 /**
- * Packages (of the named sets, see lib/packages.mjs), dependencies, build: each only when needed. Prints a line for each step
- * that did something.
+ * Packages (of the named sets, see lib/packages.mjs), dependencies, the runtimes of the set `long`, build: each only when needed.
+ * Prints a line for each step that did something.
  */
 export async function setup(...sets) {
   const packages = ['base', ...sets]
@@ -32,9 +34,11 @@ export async function setup(...sets) {
     }
     const dependencies = digest(['package-lock.json'])
     if (readStamp('dependencies') !== dependencies || !existsSync(node22)) {
-      await phase('setup', 'npm ci', () => npmCi())
+      // Development dependencies are needed whatever NODE_ENV says.
+      await phase('setup', 'npm ci', () => npmCi(root, '--include=dev'))
       writeStamp('dependencies', dependencies)
     }
+    if (sets.includes('long')) await installRuntimes()
     const sources = digest(buildInputs)
     if (readStamp('build') !== sources || !existsSync(join(root, 'lib'))) {
       await phase('setup', 'build', async () => {
@@ -43,16 +47,6 @@ export async function setup(...sets) {
       writeStamp('build', digest(buildInputs))
     }
   })
-}
-
-/** By the npm that runs us, if one does. Development dependencies are needed whatever NODE_ENV says. */
-async function npmCi() {
-  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
-  const npm = process.env.npm_execpath
-  // npm hands its own settings down; those of `npm run --silent` and the like must not change an installation.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'npm_config_omit'))
-  const options = {env, failure: 'npm ci'}
-  await (npm?.endsWith('.js') ? run(process.execPath, [npm, ...args], options) : run('npm', args, options))
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main(() => setup())

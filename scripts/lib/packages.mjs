@@ -27,6 +27,10 @@ const long = {
   'php-cli': ['php'],
   perl: ['perl'],
   'default-jdk-headless': ['javac', 'java'],
+  // What the tests of other projects are fetched and unpacked with (test/e2e/support/projects.ts).
+  maven: ['mvn'],
+  unzip: ['unzip'],
+  'python3-venv': ['python3', pythonMakesEnvironments],
   'gcc-aarch64-linux-gnu': ['aarch64-linux-gnu-gcc'],
   'libc6-dev-arm64-cross': ['/usr/aarch64-linux-gnu/include/stdio.h'],
 }
@@ -35,8 +39,17 @@ const sets = {base, test, long}
 
 /** Debian's own Python may be the minimal one, which lacks modules that the tests use. */
 function completePython() {
+  return pythonHas('asyncio')
+}
+
+/** Debian keeps what a new virtual environment gets its pip from in a package of its own. */
+function pythonMakesEnvironments() {
+  return pythonHas('ensurepip')
+}
+
+function pythonHas(module) {
   const python = realpathSync(findProgram('python3'))
-  return !python.startsWith('/usr/bin/') || existsSync(`/usr/lib/${basename(python)}/asyncio`)
+  return !python.startsWith('/usr/bin/') || existsSync(`/usr/lib/${basename(python)}/${module}`)
 }
 
 function present(item) {

@@ -1,4 +1,5 @@
-// The matrix program in JavaScript (Node, Bun, Deno); README.md says what the steps do.
+// The matrix program in JavaScript (Node, Bun, Deno); README.md says what the steps do. An argument `own=MODULE` replaces the
+// steps that the module has by its own.
 import {execFileSync} from 'node:child_process'
 import dgram from 'node:dgram'
 import dns from 'node:dns/promises'
@@ -84,9 +85,13 @@ for (const word of process.argv.slice(2)) {
     name = value
     continue
   }
+  if (step === 'own') {
+    Object.assign(steps, (await import(value)).steps)
+    continue
+  }
   let result
   try {
-    result = await steps[step](value)
+    result = await steps[step](value, name)
   } catch (error) {
     result = error.message
   }

@@ -1,7 +1,7 @@
 import {execFileSync} from 'node:child_process'
 import {existsSync, mkdtempSync, rmSync} from 'node:fs'
 import path from 'node:path'
-import {node} from './programs.ts'
+import {node, onPath} from './programs.ts'
 
 const sources = path.join(import.meta.dirname, '../../apps/matrix')
 
@@ -12,18 +12,15 @@ export interface Language {
   words: string[] | {missing: string}
   /** Steps that the language has no means for, answered with `-`. */
   without: readonly string[]
+  /** How it reports a connection that was reset, other than by an error that says so. */
+  reset?: RegExp
   /** Part of the slice that `npm test` runs. */
   always: boolean
 }
 
-const onPath = (...names: string[]) =>
-  names
-    .flatMap((name) =>
-      name.startsWith('/')
-        ? [name]
-        : [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((folder) => path.join(folder, name)),
-    )
-    .find((file) => existsSync(file))
+/** The first of these programs that the machine has: an absolute path, or a name. */
+const first = (...names: readonly string[]) =>
+  names.map((name) => (name.startsWith('/') ? name : onPath(name))).find((file) => file && existsSync(file))
 
 /** A compiler or interpreter and what to do with it; `build` returns the words that run the program. */
 interface Recipe {
@@ -31,6 +28,7 @@ interface Recipe {
   needs: readonly string[]
   build: (tool: string, source: (name: string) => string, out: (name: string) => string) => string[]
   without?: readonly string[]
+  reset?: RegExp
   always?: boolean
 }
 
@@ -48,6 +46,10 @@ const c =
 const script =
   (file: string, ...flags: string[]): Recipe['build'] =>
   (tool, source) => [tool, ...flags, source(file)]
+/** The JavaScript program with the steps that a runtime has interfaces of its own for. */
+const ownSteps =
+  (runtime: string, ...flags: string[]): Recipe['build'] =>
+  (tool, source) => [tool, ...flags, source('app.mjs'), `own=${source(`own-${runtime}.mjs`)}`]
 const golang =
   (cgo: '0' | '1'): Recipe['build'] =>
   (tool, source, out) => {
@@ -73,12 +75,19 @@ const recipes: readonly Recipe[] = [
     },
   },
   {language: 'Node', needs: ['node'], build: (_, source) => [node, source('app.mjs')], always: true},
-  {language: 'Bun', needs: ['bun'], build: script('app.mjs')},
+  // A reset ends a socket of Bun without an error, also without mirrord.
+  {language: 'Bun', needs: ['bun'], build: script('app.mjs'), reset: /^ended$/},
+  {language: 'Bun by its own interfaces', needs: ['bun'], build: ownSteps('bun'), reset: /^ended$/},
   {language: 'Deno', needs: ['deno'], build: script('app.mjs', 'run', '--allow-all')},
+  {
+    language: 'Deno by its own interfaces',
+    needs: ['deno'],
+    build: ownSteps('deno', 'run', '--allow-all', '--unstable-net'),
+  },
   // The system's: a plain user may not read what lies in somebody's home.
   {language: 'Python', needs: ['/usr/bin/python3', 'python3'], build: script('app.py'), always: true},
   {language: 'Ruby', needs: ['ruby'], build: script('app.rb')},
-  {language: 'PHP', needs: ['php'], build: script('app.php')},
+  {language: 'PHP', needs: ['php'], build: script('app.php'), reset: /^$/},
   {
     language: 'Java',
     needs: ['javac'],
@@ -97,16 +106,17 @@ const recipes: readonly Recipe[] = [
 export function languages(all: boolean): {list: Language[]; dispose(): void} {
   const folder = mkdtempSync('/tmp/me2e-matrix-')
   execFileSync('chmod', ['755', folder]) // the plain user runs what is in it
-  const list = recipes.map(({language, needs, build, without = [], always = false}): Language => {
-    const tool = onPath(...needs)
-    if (!all && !always) return {language, words: {missing: 'npm run test:long'}, without, always}
-    if (!tool) return {language, words: {missing: needs.join(' or ')}, without, always}
+  const list = recipes.map(({language, needs, build, without = [], reset, always = false}): Language => {
+    const as = (words: Language['words']): Language => ({language, words, without, reset, always})
+    if (!all && !always) return as({missing: 'npm run test:long'})
+    const tool = first(...needs)
+    if (!tool) return as({missing: needs.join(' or ')})
     const words = build(
       tool,
       (name) => path.join(sources, name),
       (name) => path.join(folder, name),
     )
-    return {language, words: words.length > 0 ? words : {missing: `a program for ${language}`}, without, always}
+    return as(words.length > 0 ? words : {missing: `a program for ${language}`})
   })
   return {list, dispose: () => rmSync(folder, {recursive: true, force: true})}
 }

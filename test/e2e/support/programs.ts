@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {existsSync, mkdtempSync, rmSync} from 'node:fs'
+import {existsSync, globSync, mkdtempSync, rmSync} from 'node:fs'
 import path from 'node:path'
 
 const folder = path.join(import.meta.dirname, '../programs')
@@ -13,9 +13,15 @@ export interface Program {
 
 export const node = path.join(root, 'node_modules/.bin/node')
 
-/** A program of PATH (or of the usual place of Go), or undefined. */
+/** Where the set-up of `npm run test:long` puts Bun and Deno (scripts/lib/runtimes.mjs), for whichever processor. */
+const runtimes = path.join(root, 'test/apps/matrix/runtimes/node_modules')
+const fromNpm = globSync('{@oven/*/bin,@deno/*}', {cwd: runtimes}).map((folder) => path.join(runtimes, folder))
+
+/** A program that the set-up installed, of PATH, or of the usual place of Go; else undefined. */
 export const onPath = (name: string) =>
-  [...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin'].map((entry) => path.join(entry, name)).find(existsSync)
+  [...fromNpm, ...(process.env.PATH ?? '').split(':'), '/usr/local/go/bin']
+    .map((entry) => path.join(entry, name))
+    .find((file) => existsSync(file))
 
 /** The system's Python: the shims of a version manager look for their files in the HOME of whoever installed them. */
 export const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3'

@@ -1,0 +1,25 @@
+// Bun and Deno for the matrix of languages. Only `npm run test:long` needs them, and they are large: so no dependencies of ours.
+import {existsSync} from 'node:fs'
+import {join} from 'node:path'
+import {npmCi} from './npm.mjs'
+import {phase, root, ScriptError} from './run.mjs'
+import {digest, readStamp, writeStamp} from './stamp.mjs'
+
+/** A package of its own, which pins the packages that npm carries each runtime's executable in. */
+const folder = 'test/apps/matrix/runtimes'
+
+/** Installs them where that has not been done; where it cannot be done says so, and the matrix leaves them out by name. */
+export async function installRuntimes() {
+  const pinned = digest([folder])
+  if (readStamp('runtimes') === pinned && existsSync(join(root, folder, 'node_modules'))) return
+  await phase('setup', 'Bun and Deno', async () => {
+    try {
+      // Nothing but the executables is wanted: no scripts of the packages.
+      await npmCi(join(root, folder), '--include=optional', '--ignore-scripts')
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error
+      return `left out: ${error.message}`
+    }
+    writeStamp('runtimes', pinned)
+  })
+}
