@@ -202,13 +202,20 @@ void place_find(const notif *n, int at, uint64_t address, struct place *p, char 
         } else if (files_given && (full[1] == 'p' || full[1] == 'd') && leads_to_copy(n->pid, full)) p->through = true;
     }
     p->length = strlen(full);
-    if (p->length >= PATH_MAX) return;
+    if (p->length >= PATH_MAX) {
+        if (p->through) p->class = PLACE_NOT_FOUND; /* the kernel would walk into the copy */
+        return;
+    }
     memcpy(path, full, p->length + 1);
     if (named && (p->overlay = overlay_at(path))) {
         if (!path_foreign(n->pid)) p->class = PLACE_OVERLAY;
         return;
     }
-    if (!files_length || !is_utf8((uint8_t *)path, (uint8_t *)path + p->length)) return;
+    if (!files_length) return;
+    if (!is_utf8((uint8_t *)path, (uint8_t *)path + p->length)) { /* local, also from a remote directory: no message can name it */
+        if (p->through) p->class = path_foreign(n->pid) ? PLACE_LOCAL : PLACE_VIA;
+        return;
+    }
     if (!absolute && !p->through) { /* never remote, but it may be one that nobody shall find */
         if (rules && rules_match(rules, path, p->length) == LABEL_NOT_FOUND && !path_foreign(n->pid)) p->class = PLACE_NOT_FOUND;
         return;

@@ -10,6 +10,11 @@
 #endif
 #define NOTHING 1 /* a change that changes nothing: 0 */
 
+/* fchownat(2) and others with AT_EMPTY_PATH and "": the descriptor itself. */
+static bool is_empty(const notif *n, int flags) {
+    char path[2];
+    return n->data.args[flags] & AT_EMPTY_PATH && mem_string(n->pid, n->data.args[1], path, sizeof path) == 0;
+}
 static bool on_descriptor(const notif *n) {
     switch (n->data.nr) {
     case SYS_fchmod: case SYS_fchown: case SYS_fsync: case SYS_fdatasync: case SYS_sync_file_range: case SYS_fsetxattr: case SYS_fremovexattr:
@@ -18,7 +23,9 @@ static bool on_descriptor(const notif *n) {
     case SYS_dup2:
 #endif
         return true;
-    case SYS_utimensat: return !n->data.args[1];
+    case SYS_utimensat: return !n->data.args[1] || is_empty(n, 3);
+    case SYS_fchmodat2: return is_empty(n, 3);
+    case SYS_fchownat: return is_empty(n, 4);
 #ifdef SYS_futimesat
     case SYS_futimesat: return !n->data.args[1];
 #endif
@@ -283,6 +290,21 @@ static bool local_descriptor(const notif *n, const struct place *places) {
     else answer_error(n, EROFS);
     return true;
 }
+/* chmod("/proc/self/fd/5"): by that name the kernel would find the copy, and change no more than that. */
+static bool local_name(const notif *n, const struct place *places) {
+    char name[24], link[PATH_MAX];
+    pid_t owner;
+    if (!files_given) return false;
+    if (on_descriptor(n)) return local_descriptor(n, places);
+    const char *rest = path_magic(n->pid, places[0].path, &owner, name);
+    const char *path = rest && !*rest && path_link(owner, name, link) > 0 ? path_below_files(link) : NULL;
+    if (!path) return false;
+    struct place p = {.path = (char *)path, .length = strlen(path), .through = true};
+    place_judge(n, &p);
+    if (p.class == PLACE_WRITE) file_begin(n, &p);
+    else answer_error(n, EROFS);
+    return true;
+}
 
 const struct file_row file_rows_write[] = {
 #ifdef SYS_mkdir
@@ -290,12 +312,12 @@ const struct file_row file_rows_write[] = {
     {SYS_rmdir, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
     {SYS_unlink, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
     {SYS_rename, NO_AT, 0, NO_AT, 1, WRITES, run_change, NULL},
-    {SYS_chmod, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_chown, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
+    {SYS_chmod, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_chown, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
     {SYS_lchown, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_utime, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_utimes, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_futimesat, 0, 1, 0, NO_PATH, WRITES, run_change, local_descriptor},
+    {SYS_utime, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_utimes, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_futimesat, 0, 1, 0, NO_PATH, WRITES, run_change, local_name},
     {SYS_link, NO_AT, 0, NO_AT, 1, WRITES, run_change, NULL},
     {SYS_symlink, NO_AT, 1, 0, NO_PATH, WRITES, run_change, NULL},
     {SYS_mknod, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
@@ -307,17 +329,17 @@ const struct file_row file_rows_write[] = {
     {SYS_renameat, 0, 1, 2, 3, WRITES, run_change, NULL},
 #endif
     {SYS_renameat2, 0, 1, 2, 3, WRITES, run_change, NULL},
-    {SYS_fchmodat, 0, 1, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_fchmodat2, 0, 1, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_fchownat, 0, 1, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_utimensat, 0, 1, 0, NO_PATH, WRITES, run_change, local_descriptor},
-    {SYS_truncate, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
+    {SYS_fchmodat, 0, 1, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_fchmodat2, 0, 1, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_fchownat, 0, 1, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_utimensat, 0, 1, 0, NO_PATH, WRITES, run_change, local_name},
+    {SYS_truncate, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
     {SYS_linkat, 0, 1, 2, 3, WRITES, run_change, NULL},
     {SYS_symlinkat, 1, 2, 0, NO_PATH, WRITES, run_change, NULL},
     {SYS_mknodat, 0, 1, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_setxattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
+    {SYS_setxattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
     {SYS_lsetxattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
-    {SYS_removexattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
+    {SYS_removexattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, local_name},
     {SYS_lremovexattr, NO_AT, 0, 0, NO_PATH, WRITES, run_change, NULL},
     {SYS_fsetxattr, 0, NO_PATH, 0, NO_PATH, 0, run_change, local_descriptor},
     {SYS_fremovexattr, 0, NO_PATH, 0, NO_PATH, 0, run_change, local_descriptor},

@@ -72,6 +72,15 @@ int main(int argc, char **argv) {
         else if (!strcmp(c, "fsync")) show(c, fsync(fd));
         else if (!strcmp(c, "fdatasync")) show(c, fdatasync(fd));
         else if (!strcmp(c, "fchmod")) show(c, fchmod(fd, (mode_t)number()));
+        else if (!strcmp(c, "empty")) show(c, fchownat(fd, "", 12, 13, AT_EMPTY_PATH)), show(c, utimensat(fd, "", t, AT_EMPTY_PATH));
+        else if (!strcmp(c, "byname")) { /* of the descriptor, in /proc */
+            char name[40];
+            snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+            show(c, chmod(name, 0604));
+            show(c, truncate(name, 5));
+            show(c, utimensat(AT_FDCWD, name, t, 0));
+        }
+        else if (!strcmp(c, "bytes")) show(c, openat(fd, "\377", O_WRONLY | O_CREAT, 0600)), show(c, mkdirat(fd, "\377", 0700));
         else if (!strcmp(c, "fchown")) show(c, fchown(fd, 12, 13));
         else if (!strcmp(c, "futimens")) show(c, futimens(fd, t));
         else if (!strcmp(c, "close")) show(c, close(fd));

@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -291,6 +292,30 @@ describe('writing remote files', () => {
       [1000, 0, 4000, 0],
       [1000, 5, 2000, 6],
     ])
+  })
+
+  it('changes the remote file by the name of its descriptor, and by an empty path', async () => {
+    using remote = target()
+    // A descriptor that only reads, and one that writes.
+    for (const command of ['read', 'append']) {
+      remote.file('/data/old', 'old text\n')
+      remote.requests.length = 0
+      await commands(remote, `${command} /data/old byname`)
+      expect([command, lstatSync(`${remote.root}/data/old`)]).toMatchObject([command, {mode: 0o100604, size: 5}])
+      expect(remote.requests.map(({operation}) => operation)).toEqual(['open', 'chmod', 'truncate', 'utimens'])
+    }
+    remote.requests.length = 0
+    await commands(remote, 'append /data/old empty')
+    expect(remote.requests.slice(1).map(({operation, numbers}) => [operation, numbers])).toEqual([
+      ['chown', [12, 13]],
+      ['utimens', [1000, 5, 2000, 6]],
+    ])
+  })
+
+  it('makes nothing beside the copies of a directory by a name that no message can hold', async () => {
+    using remote = target()
+    expect(await commands(remote, 'dir /data bytes')).toEqual(['bytes ENOENT', 'bytes ENOENT'])
+    expect(readdirSync(`${remote.options.directory}/data`).sort()).toEqual(['old', 'sub'])
   })
 
   it('asks for owners with -1 for what stays', async () => {
