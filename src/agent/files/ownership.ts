@@ -1,5 +1,5 @@
 import {constants} from 'node:fs'
-import {open, type FileHandle} from 'node:fs/promises'
+import {open, stat, type FileHandle} from 'node:fs/promises'
 
 const {O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK} = constants
 /** Set-group-ID bit of st_mode; Node does not export it. */
@@ -35,11 +35,11 @@ export class Ownership {
    * Gives away what was just made. In a directory with the set-group-ID bit the group is the directory's, which the kernel
    * has seen to (inode(7)). Never rejects: what cannot be given away stays, with one line in the log.
    */
-  async give(made: FileHandle, directory: FileHandle): Promise<void> {
+  async give(made: FileHandle, directory: string): Promise<void> {
     if (process.geteuid?.() !== 0) return
     try {
       const {uid, gid} = await this.#owner()
-      const inherited = ((await directory.stat()).mode & S_ISGID) !== 0
+      const inherited = ((await stat(directory)).mode & S_ISGID) !== 0
       await made.chown(uid, inherited ? -1 : gid)
     } catch (error) {
       if (!this.#warned) this.#warn(`what is made in the target belongs to the agent: ${(error as Error).message}`)
@@ -48,7 +48,7 @@ export class Ownership {
   }
 
   /** The same for a directory at `path`, of which `directory` is the parent; nothing that took its place is touched. */
-  async giveDirectory(path: string, directory: FileHandle): Promise<void> {
+  async giveDirectory(path: string, directory: string): Promise<void> {
     if (process.geteuid?.() !== 0) return
     const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK
     const made = await open(path.replace(/\/+$/, ''), flags).catch(() => undefined)

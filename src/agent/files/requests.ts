@@ -19,9 +19,16 @@ import {DescriptorTable, RequestError} from './table.ts'
 
 /** Bytes one read returns at most; a short read is allowed, and the request's size comes from outside. */
 const MAX_READ = 4 * 1024 * 1024
+/** What is read into a buffer of at most so many bytes that is used again, and copied when it is short. */
+const MAX_KEPT = 1024 * 1024
+const MAX_COPIED = 64 * 1024
+const noBytes = Buffer.alloc(0)
 /** Requests, and bytes to be written, that may wait for their turn before the client's stream is held. */
 const MAX_PENDING = 1024
 const MAX_PENDING_BYTES = 8 * 1024 * 1024
+/** How long in ms a response waits for others at most, and with how many bytes. */
+const TOGETHER_MS = 1
+const MAX_TOGETHER = 64 * 1024
 const AT_REMOVEDIR = 0x200
 
 /** A path that upstream treats as a violation of the protocol: the connection ends with this text. */
@@ -42,6 +49,12 @@ export class FileRequests {
   #pending = 0
   #pendingBytes = 0
   #closed = false
+  /** Responses that wait for those of the requests that came with theirs, until the timer ends. */
+  readonly #waiting: FileResponse[] = []
+  #waitingBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  /** For reads, of which there is one at a time. Clients ask for more than a file has, to know that it is all. */
+  #buffer = noBytes
 
   /**
    * @param attributes undefined without the helper program: what needs it is answered with NotImplemented
@@ -62,14 +75,15 @@ export class FileRequests {
       .then(() => this.#serve(request))
       .finally(() => {
         this.#pendingBytes -= bytes
-        if (--this.#pending <= MAX_PENDING / 2 && this.#pendingBytes <= MAX_PENDING_BYTES / 2)
-          this.#tunnel.release(this)
+        if (--this.#pending === 0) this.#leave()
+        if (this.#pending <= MAX_PENDING / 2 && this.#pendingBytes <= MAX_PENDING_BYTES / 2) this.#tunnel.release(this)
       })
   }
 
   /** The client is gone: open files are closed. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#leave()
     await this.#last
     await this.#table.closeAll()
   }
@@ -81,15 +95,31 @@ export class FileRequests {
     const type = fileResponses[request.type]
     try {
       const value = await this.#execute(request)
-      if (type) this.#send({type, value: {type: 'Ok', value}} as FileResponse)
+      const bytes =
+        request.type === 'Read' || request.type === 'ReadLimited' ? (value as {readAmount: number}).readAmount : 0
+      if (type) this.#send({type, value: {type: 'Ok', value}} as FileResponse, bytes)
     } catch (error) {
-      if (error instanceof PathViolation) return this.#fatal(error.message)
-      if (type) this.#send({type, value: {type: 'Err', value: toResponse(error)}})
+      if (error instanceof PathViolation) {
+        this.#leave()
+        return this.#fatal(error.message)
+      }
+      if (type) this.#send({type, value: {type: 'Err', value: toResponse(error)}}, 0)
     }
   }
 
-  #send(value: FileResponse): void {
-    if (!this.#closed) this.#tunnel.send({type: 'File', value})
+  #leave(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#waitingBytes = 0
+    for (const value of this.#waiting.splice(0)) if (!this.#closed) this.#tunnel.send({type: 'File', value})
+  }
+
+  /** Responses to requests that came together leave together, unless that holds them up: each write wakes the client. */
+  #send(value: FileResponse, bytes: number): void {
+    this.#waiting.push(value)
+    this.#waitingBytes += bytes
+    if (this.#pending === 1 || this.#waitingBytes > MAX_TOGETHER) this.#leave()
+    else this.#timer ??= setTimeout(() => this.#leave(), TOGETHER_MS)
   }
 
   /** The content of the successful response. @throws RequestError, system errors, PathViolation */
@@ -107,13 +137,19 @@ export class FileRequests {
       }
       case 'Read': {
         const entry = table.file(request.value.remoteFd)
-        const read = await readAt(entry.handle, request.value.bufferSize, entry.offset)
+        const read = await this.#read(entry.handle, request.value.bufferSize, entry.offset).catch(
+          (error: NodeJS.ErrnoException) => {
+            // Pipes and devices have no position.
+            if (error.code === 'ESPIPE') return this.#read(entry.handle, request.value.bufferSize, null)
+            throw error
+          },
+        )
         entry.offset += BigInt(read.readAmount)
         return read
       }
       case 'ReadLimited': {
         const {remoteFd, bufferSize, startFrom} = request.value
-        return readAt(table.file(remoteFd).handle, bufferSize, BigInt(startFrom))
+        return this.#read(table.file(remoteFd).handle, bufferSize, BigInt(startFrom))
       }
       case 'Write': {
         const entry = table.file(request.value.fd)
@@ -222,6 +258,17 @@ export class FileRequests {
     }
   }
 
+  /** One pread(2), or read(2) without a position. What is short is copied out of a buffer that is used again. */
+  async #read(handle: FileHandle, size: number | bigint, position: bigint | null) {
+    const length = Number(size) > MAX_READ ? MAX_READ : Number(size)
+    const buffer = this.#buffer.length >= length ? this.#buffer : Buffer.allocUnsafe(length)
+    const {bytesRead} = await handle.read(buffer, 0, length, position)
+    const read = buffer.subarray(0, bytesRead)
+    const copied = bytesRead <= MAX_COPIED
+    this.#buffer = copied && buffer.length <= MAX_KEPT ? buffer : noBytes
+    return {bytes: copied ? Buffer.from(read) : read, readAmount: bytesRead}
+  }
+
   #helper(): Attributes {
     if (this.#attributes) return this.#attributes
     throw new RequestError({type: 'NotImplemented'})
@@ -252,7 +299,13 @@ export class FileRequests {
     const handle = await this.#files.open(path, flags, from)
     try {
       if (!(await handle.stat()).isDirectory())
-        return this.#table.add({kind: 'file', handle, offset: 0n, append: options.append})
+        return this.#table.add({
+          kind: 'file',
+          handle,
+          offset: 0n,
+          append: options.append,
+          reads: !options.write && !options.append,
+        })
       const absolute = path.startsWith('/') ? path : `${from}/${path}`
       return this.#table.add({kind: 'directory', handle, path: absolute})
     } catch (error) {
@@ -269,8 +322,7 @@ export class FileRequests {
     }
     if (fd === undefined && !path.startsWith('/')) throw new RequestError(syntheticFailure('InvalidInput'))
     const from = fd === undefined ? '/' : this.#table.directory(fd).path
-    const located = await this.#files.locate(path, followSymlink, from)
-    return located.handle.stat({bigint: true}).finally(() => located.close())
+    return this.#files.stat(path, followSymlink, from)
   }
 }
 
@@ -311,17 +363,6 @@ async function writeAt(handle: FileHandle, bytes: Uint8Array, position: bigint) 
     throw error
   })
   return {writtenAmount: bytesWritten}
-}
-
-async function readAt(handle: FileHandle, size: number | bigint, position: bigint) {
-  const length = Number(size) > MAX_READ ? MAX_READ : Number(size)
-  const buffer = Buffer.allocUnsafe(length)
-  const {bytesRead} = await handle.read(buffer, 0, length, position).catch((error: NodeJS.ErrnoException) => {
-    // Pipes and devices have no position.
-    if (error.code === 'ESPIPE') return handle.read(buffer, 0, length, null)
-    throw error
-  })
-  return {bytes: buffer.subarray(0, bytesRead), readAmount: bytesRead}
 }
 
 async function seek(handle: FileHandle, current: bigint, from: SeekFrom): Promise<bigint> {

@@ -4,8 +4,8 @@ import type {DirectoryStream} from './directories.ts'
 
 /** What a client's descriptor stands for. */
 export type Entry =
-  /** Writes with `append` leave the offset at the file's end. */
-  | {kind: 'file'; handle: FileHandle; offset: bigint; append: boolean}
+  /** Writes with `append` leave the offset at the file's end; `reads`: nothing was written. */
+  | {kind: 'file'; handle: FileHandle; offset: bigint; append: boolean; reads: boolean}
   /** `path` is absolute below the root; `stream` belongs to GetDEnts64. */
   | {kind: 'directory'; handle: FileHandle; path: string; stream?: DirectoryStream}
   | {kind: 'stream'; stream: DirectoryStream}
@@ -23,6 +23,7 @@ export class RequestError extends Error {
 /** One client's descriptors: one counter for files and directories, numbers never used twice. */
 export class DescriptorTable {
   readonly #entries = new Map<Int64, Entry>()
+  readonly #closing = new Set<Promise<void>>()
   #next = 0
 
   add(entry: Entry): number {
@@ -58,11 +59,16 @@ export class DescriptorTable {
     return entry.handle
   }
 
-  /** Unknown numbers are ignored. */
+  /** Unknown numbers are ignored. Nobody has to wait for what was only read. */
   async close(fd: Int64): Promise<void> {
     const entry = this.#entries.get(fd)
     this.#entries.delete(fd)
-    if (entry) await release(entry)
+    if (!entry) return
+    const closing = release(entry)
+    if (entry.kind !== 'file' || !entry.reads) return closing
+    const end = () => void this.#closing.delete(done)
+    const done: Promise<void> = closing.then(end, end)
+    this.#closing.add(done)
   }
 
   /** CloseDir of a directory that was read by GetDEnts64 ends only its stream. */
@@ -78,7 +84,7 @@ export class DescriptorTable {
   async closeAll(): Promise<void> {
     const entries = [...this.#entries.values()]
     this.#entries.clear()
-    await Promise.allSettled(entries.map(release))
+    await Promise.allSettled([...entries.map(release), ...this.#closing])
   }
 
   #get(fd: Int64): Entry {

@@ -1,5 +1,6 @@
-import {constants} from 'node:fs'
-import {open, readlink, type FileHandle} from 'node:fs/promises'
+import {closeSync, constants, fstat, open as openFile, readlinkSync} from 'node:fs'
+import {readlink} from 'node:fs/promises'
+import {promisify} from 'node:util'
 
 /** Symbolic links followed in one resolution, as in the kernel. */
 const MAX_LINKS = 40
@@ -8,13 +9,18 @@ const MAX_LINKS = 40
 export const O_PATH = 0o10000000
 const {O_NOFOLLOW, O_DIRECTORY} = constants
 
+// What looks at a file system runs in the thread pool: it may be one of the network that hangs. Closing an O_PATH descriptor
+// and asking /proc for its name do not: they cost less at once than a turn of the pool.
+const open = promisify(openFile)
+const stat = promisify(fstat)
+
 /** `..` above the root: there is nothing there (protocol.md 3.8.3). */
 export class AboveRootError extends Error {}
 
 /** The root directory that paths are resolved in. */
 export interface Root {
   /** An O_PATH descriptor of it; never closed by a walk. */
-  handle: FileHandle
+  fd: number
   /** What the kernel calls it, as seen from this process; empty for `/`. */
   name: string
 }
@@ -27,7 +33,7 @@ export interface Root {
 export class Walk {
   readonly #root: Root
   /** The directories entered below the root, outermost first. */
-  #entered: FileHandle[] = []
+  #entered: number[] = []
   /** After a jump `#entered` holds only the innermost; these are the names that lead to it. */
   #jumped: string[] | undefined
   #pending: string[]
@@ -43,12 +49,7 @@ export class Walk {
 
   /** The innermost directory, as a path that the kernel resolves to exactly it. */
   get directory(): string {
-    return this.#path(this.innermost)
-  }
-
-  /** Descriptor (O_PATH) of the innermost directory. Closed with the walk. */
-  get innermost(): FileHandle {
-    return this.#entered.at(-1) ?? this.#root.handle
+    return nameOf(this.#entered.at(-1) ?? this.#root.fd)
   }
 
   /** True when only a directory will do as the last component: a slash follows it. */
@@ -75,10 +76,10 @@ export class Walk {
     await this.#followFrom(name, this.#pending.length === 0)
   }
 
-  async close(): Promise<void> {
+  close(): void {
     const entered = this.#entered
     this.#entered = []
-    await Promise.all(entered.map((handle) => handle.close()))
+    for (const fd of entered) closeSync(fd)
   }
 
   /**
@@ -87,12 +88,12 @@ export class Walk {
    */
   async #jump(): Promise<void> {
     const names = this.#pending.slice(0, -1)
-    if (this.#entered.length > 0 || names.length < 2 || this.#pending.includes('..')) return
+    if (this.#entered.length > 0 || names.length === 0 || this.#pending.includes('..')) return
     const below = names.join('/')
-    const handle = await open(`${this.#path(this.#root.handle)}/${below}`, O_PATH | O_DIRECTORY).catch(() => undefined)
-    if (!handle) return
-    if ((await readlink(this.#path(handle)).catch(() => '')) !== `${this.#root.name}/${below}`) return handle.close()
-    this.#entered = [handle]
+    const fd = await open(`${nameOf(this.#root.fd)}/${below}`, O_PATH | O_DIRECTORY).catch(() => undefined)
+    if (fd === undefined) return
+    if (openedName(fd) !== `${this.#root.name}/${below}`) return closeSync(fd)
+    this.#entered = [fd]
     this.#jumped = names
     this.#pending.splice(0, names.length)
   }
@@ -101,22 +102,22 @@ export class Walk {
     if (name === '..') {
       if (this.#jumped) return this.#unjump(['..'])
       const left = this.#entered.pop()
-      if (!left) throw new AboveRootError('the path leads above the root')
-      return left.close()
+      if (left === undefined) throw new AboveRootError('the path leads above the root')
+      return closeSync(left)
     }
     const next = await open(`${this.directory}/${name}`, O_PATH | O_NOFOLLOW)
     try {
-      const stats = await next.stat()
+      const stats = await stat(next)
       if (stats.isDirectory()) {
         this.#entered.push(next)
         return
       }
       if (!stats.isSymbolicLink()) throw errno('ENOTDIR', 20, 'not a directory')
     } catch (error) {
-      await next.close()
+      closeSync(next)
       throw error
     }
-    await next.close()
+    closeSync(next)
     await this.#followFrom(name, false)
   }
 
@@ -139,15 +140,25 @@ export class Walk {
   }
 
   /** Starts from the root again, with the directories that were jumped over, so that `..` has something to leave. */
-  async #unjump(names: readonly string[]): Promise<void> {
+  #unjump(names: readonly string[]): void {
     const directories = this.#jumped!
     this.#jumped = undefined
-    await this.close()
+    this.close()
     this.#pending.unshift(...directories, ...names)
   }
+}
 
-  #path(handle: FileHandle): string {
-    return `/proc/self/fd/${handle.fd}`
+/** A path that the kernel resolves to exactly what the descriptor stands for. */
+function nameOf(fd: number): string {
+  return `/proc/self/fd/${fd}`
+}
+
+/** What the kernel calls it; undefined when that is too long. */
+function openedName(fd: number): string | undefined {
+  try {
+    return readlinkSync(nameOf(fd))
+  } catch {
+    return undefined
   }
 }
 

@@ -7,6 +7,13 @@ export class ByteBudget {
     this.#free = bytes
   }
 
+  /** Takes bytes for which nobody has to wait: what gives them back, undefined when there are not enough now. */
+  take(bytes: number): (() => void) | undefined {
+    if (this.#waiting.length > 0 || this.#free < bytes) return undefined
+    this.#free -= bytes
+    return () => this.#give(bytes)
+  }
+
   /** Runs `work` when its bytes fit; in the order of the calls. `bytes` must not be more than the whole budget. */
   async use<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     if (this.#waiting.length > 0 || this.#free < bytes)
@@ -15,12 +22,16 @@ export class ByteBudget {
     try {
       return await work()
     } finally {
-      this.#free += bytes
-      for (let first = this.#waiting[0]; first && first.bytes <= this.#free; first = this.#waiting[0]) {
-        this.#waiting.shift()
-        this.#free -= first.bytes
-        first.start()
-      }
+      this.#give(bytes)
+    }
+  }
+
+  #give(bytes: number): void {
+    this.#free += bytes
+    for (let first = this.#waiting[0]; first && first.bytes <= this.#free; first = this.#waiting[0]) {
+      this.#waiting.shift()
+      this.#free -= first.bytes
+      first.start()
     }
   }
 }

@@ -3,7 +3,7 @@ import type {Int64} from '../../protocol/index.ts'
 import type {Requests} from './requests.ts'
 
 /** Bytes asked for at a time. */
-const CHUNK = 1024 * 1024
+export const CHUNK = 1024 * 1024
 /** Chunks of one file that are on their way at the same time. */
 const WINDOW = 4
 /** The same for files whose size nobody knows. */
@@ -23,8 +23,10 @@ export async function fetchContent(options: {
   size: number
   file: FileHandle
   signal: AbortSignal
+  /** The first bytes, if they are here already: at most a chunk. */
+  start?: Uint8Array
 }): Promise<number> {
-  const {requests, fd, path, size, file, signal} = options
+  const {requests, fd, path, size, file, signal, start: known} = options
   const what = `read ${path}`
   const store = async (bytes: Uint8Array, position: number) => {
     if (position + bytes.length <= size && zeros.subarray(0, bytes.length).equals(bytes)) return
@@ -49,8 +51,11 @@ export async function fetchContent(options: {
   let end = size
   let next = 0
   let failed = false
+  const beginning = known?.subarray(0, Math.min(size, CHUNK)) ?? zeros.subarray(0, 0)
+  await store(beginning, 0)
+  if (beginning.length === CHUNK) next = CHUNK
   const chunk = async (start: number, stop: number) => {
-    for (let position = start; position < Math.min(stop, end);) {
+    for (let position = Math.max(start, start === 0 ? beginning.length : 0); position < Math.min(stop, end);) {
       const at = position
       const value = {remoteFd: fd, bufferSize: Math.min(stop, end) - at, startFrom: at}
       const {bytes} = await requests.send({type: 'ReadLimited', value}, what)

@@ -108,9 +108,9 @@ export class FileProxy {
   }
 
   /** Ends everything. The copies on disk are the owner's to remove. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#watching.close()
-    return this.#writers.close()
+    await Promise.all([this.#writers.close(), this.#mirror.close()])
   }
 
   #answer(request: FileRequest): Promise<FileAnswer> {

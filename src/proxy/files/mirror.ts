@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto'
 import fs from 'node:fs'
+import {rename, writeFile} from 'node:fs/promises'
 import path from 'node:path'
 import type {Metadata} from '../../protocol/index.ts'
 import {objectOf} from '../../trap/wire.ts'
@@ -9,6 +10,9 @@ const {O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW} = fs.constants
 
 /** What the links in the tree point to: they only show a type in a listing, nothing may follow them. */
 const NOWHERE = '/nonexistent/mirrord-link'
+
+/** Empty files kept ready. */
+const SPARE = 16
 
 /** A file of the target that has a copy (or as yet a placeholder) at its path in the mirror. */
 export interface Copy {
@@ -34,20 +38,33 @@ export class Mirror {
   readonly tree: string
   readonly #links: string
   readonly #fresh: string
+  readonly #nursery: string
   readonly #copies = new Map<string, Copy>()
   readonly #directories = new Map<string, Metadata>()
   /** Regular files that only show a name so far: they become placeholders, so that the listing told their inode. */
   readonly #standIns = new Set<string>()
   #next = 0
+  /** Empty files that are there to become copies: to create one can cost most of a round trip. */
+  readonly #spare: string[] = []
+  #making: Promise<void> | undefined
+  #closed = false
 
   /** @param directory private; everything below it belongs to the mirror */
   constructor(directory: string) {
     this.tree = path.join(directory, 'tree')
     this.#links = path.join(directory, 'links')
     this.#fresh = path.join(directory, 'new')
+    this.#nursery = path.join(directory, 'spare')
     fs.mkdirSync(directory, {recursive: true, mode: 0o700})
-    for (const part of [this.#links, this.#fresh]) fs.mkdirSync(part, {recursive: true, mode: 0o700})
+    for (const part of [this.#links, this.#fresh, this.#nursery]) fs.mkdirSync(part, {recursive: true, mode: 0o700})
     fs.mkdirSync(this.tree, {recursive: true, mode: 0o755})
+    this.#makeSpare()
+  }
+
+  /** Nothing is made any more from here on. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#making
   }
 
   /** Where the remote path is on disk. */
@@ -68,9 +85,10 @@ export class Mirror {
 
   /**
    * Makes the mirror agree with what the agent says of a path (links followed). A file that has changed gets a new inode,
-   * so that descriptors keep what they had; not while we or the program write it. @throws errors of the local disk
+   * so that descriptors keep what they had; not while we or the program write it. `content` is all of it, if it is here: a new
+   * copy then gets it, and is complete. @throws errors of the local disk
    */
-  adopt(remote: string, metadata: Metadata): void {
+  adopt(remote: string, metadata: Metadata, content?: Uint8Array): void {
     if (isType(metadata, 'directory')) return this.#adoptDirectory(remote, metadata)
     const regular = isType(metadata, 'file')
     const copy = this.#copies.get(remote)
@@ -82,10 +100,11 @@ export class Mirror {
         return
       }
     }
-    const make = (place: string, flags: number) => {
-      const fd = fs.openSync(place, flags | O_WRONLY | O_NOFOLLOW, 0o600)
+    const make = (place: string) => {
+      const fd = fs.openSync(place, O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600)
       try {
-        fs.ftruncateSync(fd, regular ? Number(metadata.size) : 0)
+        if (content) writeAll(fd, content)
+        else if (regular && Number(metadata.size) > 0) fs.ftruncateSync(fd, Number(metadata.size))
         fs.fchmodSync(fd, fileMode(metadata.mode))
         fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
         return objectOf(fs.fstatSync(fd, {bigint: true}).ino)
@@ -94,14 +113,14 @@ export class Mirror {
       }
     }
     const inode = this.#standIns.delete(remote)
-      ? make(this.local(remote), 0)
-      : this.#replace(remote, (temporary) => make(temporary, O_CREAT | O_EXCL))
+      ? make(this.local(remote))
+      : this.#replace(remote, this.#emptyFile(), make)
     if (regular)
       this.#copies.set(remote, {
         path: remote,
-        metadata,
+        metadata: content ? {...metadata, size: content.length} : metadata,
         inode,
-        complete: false,
+        complete: content !== undefined,
         writing: false,
       })
   }
@@ -197,7 +216,7 @@ export class Mirror {
 
   /** A link of the target leads elsewhere now: it is renamed over the old one, as the target did. */
   swapLink(remote: string): void {
-    this.#replace(remote, (temporary) => {
+    this.#replace(remote, this.#temporary(), (temporary) => {
       fs.symlinkSync(NOWHERE, temporary)
       return 0
     })
@@ -234,10 +253,15 @@ export class Mirror {
   }
 
   /** Renames a file made by `make` to the path, whatever is there. */
-  #replace(remote: string, make: (temporary: string) => number): number {
-    const temporary = this.#temporary()
+  #replace(remote: string, temporary: string, make: (temporary: string) => number): number {
     const place = this.local(remote)
-    const result = make(temporary)
+    let result: number
+    try {
+      result = make(temporary)
+    } catch (error) {
+      fs.rmSync(temporary, {force: true})
+      throw error
+    }
     this.#copies.delete(remote)
     try {
       fs.renameSync(temporary, place)
@@ -285,9 +309,38 @@ export class Mirror {
     }
   }
 
+  /** An empty file, made ahead where possible. */
+  #emptyFile(): string {
+    const spare = this.#spare.shift()
+    this.#makeSpare()
+    return spare ?? this.#temporary()
+  }
+
+  /** In the thread pool, and in a directory of its own: whoever creates a file locks the directory while it does. */
+  #makeSpare(): void {
+    if (this.#closed || this.#making || this.#spare.length >= SPARE) return
+    const name = String(this.#next++)
+    const [made, place] = [path.join(this.#nursery, name), path.join(this.#fresh, name)]
+    this.#making = writeFile(made, '', {flag: 'wx', mode: 0o600})
+      .then(() => rename(made, place))
+      .then(
+        () => {
+          this.#spare.push(place)
+          this.#making = undefined
+          this.#makeSpare()
+        },
+        () => (this.#making = undefined), // the disk is full, or the directory gone: told when a copy is made
+      )
+  }
+
   #temporary(): string {
     return path.join(this.#fresh, String(this.#next++))
   }
+}
+
+/** Writes all bytes at the beginning of an open file. @throws errors of the local disk */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += fs.writeSync(fd, bytes, done, bytes.length - done, done)
 }
 
 /** Whether both are about one file of the target. */

@@ -2,14 +2,16 @@ import {open as openFile} from 'node:fs/promises'
 import fs, {constants} from 'node:fs'
 import type {Int64, Metadata} from '../../protocol/index.ts'
 import {failure, FileFailure, toFailure} from './failure.ts'
-import {fetchContent} from './fetch.ts'
+import {CHUNK, fetchContent} from './fetch.ts'
 import {readDirectory, showEntries, visibleEntries, type Entry, type PathClass} from './listing.ts'
 import {isType, type MetadataCache} from './metadata.ts'
-import {seconds, type Copy, type Mirror} from './mirror.ts'
-import type {Requests, WarnOnce} from './requests.ts'
+import {seconds, writeAll, type Copy, type Mirror} from './mirror.ts'
+import type {Opening, Requests, WarnOnce} from './requests.ts'
 
 /** Files up to this size are read into memory and written in one go. */
 const SMALL = 256 * 1024
+/** How much of a file is asked for together with its open: all of a small one, the first part of a large one. */
+const AHEAD = CHUNK
 
 /** What reading works with. */
 export interface ReadersOptions {
@@ -23,7 +25,7 @@ export interface ReadersOptions {
 }
 
 /** An open that several callers may wait for. */
-interface Opening {
+interface Shared {
   result: Promise<Metadata>
   callers: number
   abort: AbortController
@@ -32,7 +34,7 @@ interface Opening {
 /** Makes copies complete: content of files, names of directories. */
 export class Readers {
   readonly #options: ReadersOptions
-  readonly #opening = new Map<string, Opening>()
+  readonly #opening = new Map<string, Shared>()
   readonly #never = new AbortController().signal
 
   constructor(options: ReadersOptions) {
@@ -78,29 +80,55 @@ export class Readers {
 
   async #open(path: string, signal: AbortSignal): Promise<Metadata> {
     const {requests, metadata, mirror} = this.#options
-    const copy = mirror.copy(path)
-    // Nothing is known that speaks against it: the file is opened while we ask what it is.
-    const ahead = copy?.complete || metadata.fresh(path, true) ? undefined : requests.open(path, {read: true})
-    ahead?.catch(() => undefined)
-    let fd: Int64 | undefined
+    let opening: Opening | undefined
+    let beginning: Promise<Uint8Array | undefined> | undefined
     try {
-      const {metadata: found} = await metadata.get(path, true)
-      mirror.adopt(path, found)
-      const mine = mirror.copy(path)
+      // Nothing is known that speaks against it: the file is opened and read while we ask what it is. In this order: what
+      // is read is then not older than the metadata that it is remembered with.
+      if (!mirror.copy(path)?.complete && !metadata.fresh(path, true)) opening = requests.openAhead(path)
+      const asked = metadata.get(path, true)
+      if (opening) beginning = requests.readAhead(opening, path, AHEAD)
+      const {metadata: found} = await asked
+      const start = await beginning
+      const mine = this.#adopt(path, found, start)
       if (!mine && !isType(found, 'directory')) throw this.unreadable(path, found)
       if (mine?.complete) return mine.metadata
-      fd = await (ahead ?? requests.open(path, {read: true}))
-      if (mine) await this.fill(mine, fd, signal)
+      if (!opening) {
+        opening = requests.openAhead(path)
+        const size = Math.min(AHEAD, Number(found.size))
+        if (mine && size > 0) beginning = requests.readAhead(opening, path, size)
+      }
+      const fd = await opening.fd
+      if (mine) await this.fill(mine, fd, signal, await beginning)
       else await this.#list(path, found, fd)
       return mine?.metadata ?? found
     } finally {
-      if (fd !== undefined) requests.close(fd)
-      else ahead?.then((unused) => requests.close(unused)).catch(() => undefined)
+      opening?.fd.then((fd) => requests.closeSoon(fd)).catch(() => undefined)
     }
   }
 
-  /** Writes the content of the open file into the placeholder. @throws FileFailure */
-  async fill(copy: Copy, fd: Int64, signal: AbortSignal): Promise<void> {
+  /**
+   * Makes the mirror agree with what was found, and gives it the content when that is here already. Returns the copy of a
+   * regular file.
+   */
+  #adopt(path: string, found: Metadata, start: Uint8Array | undefined): Copy | undefined {
+    const {metadata, mirror} = this.#options
+    const size = Number(found.size)
+    // Less than was asked for is all there is, except of files that are made as they are read, as in /proc.
+    const whole = start && start.length < AHEAD && (size > 0 || start.length === 0) && isType(found, 'file')
+    const content = whole ? start.subarray(0, size) : undefined
+    try {
+      mirror.adopt(path, found, content)
+    } catch (error) {
+      if (!content) throw error
+      mirror.adopt(path, found) // filling it tells what is wrong with the disk
+    }
+    if (content && content.length !== size) metadata.drop(path)
+    return mirror.copy(path)
+  }
+
+  /** Writes the content of the open file into the placeholder. @param start its first bytes, if known @throws FileFailure */
+  async fill(copy: Copy, fd: Int64, signal: AbortSignal, start?: Uint8Array): Promise<void> {
     const {metadata, directory, warnOnce} = this.#options
     const {path} = copy
     const size = Number(copy.metadata.size)
@@ -110,7 +138,10 @@ export class Readers {
     const done = Promise.withResolvers<void>()
     copy.filling = done.promise
     try {
-      const length = size > 0 && size <= SMALL ? await this.#fillAtOnce(copy, fd) : await this.#stream(copy, fd, signal)
+      const length =
+        size > 0 && size <= SMALL
+          ? await this.#fillAtOnce(copy, fd, start)
+          : await this.#stream(copy, fd, signal, start)
       if (length !== size && size !== 0) metadata.drop(path)
       copy.complete = true
     } catch (error) {
@@ -127,17 +158,17 @@ export class Readers {
   }
 
   /** A small file: a few system calls cost less than as many turns of the thread pool. Returns its size. */
-  async #fillAtOnce(copy: Copy, fd: Int64): Promise<number> {
+  async #fillAtOnce(copy: Copy, fd: Int64, start?: Uint8Array): Promise<number> {
     const {requests, mirror} = this.#options
     const {metadata: found, path} = copy
     const size = Number(found.size)
-    const bytes = await requests.budget.use(size, () => readSmall(requests, fd, path, size))
+    const bytes = await requests.budget.use(size, () => readSmall(requests, fd, path, size, start))
     mirror.rewrite(copy, {...found, size: bytes.length}, (to) => writeWhole(to, bytes))
     return bytes.length
   }
 
   /** Copies the content as it comes. Returns its size. */
-  async #stream(copy: Copy, fd: Int64, signal: AbortSignal): Promise<number> {
+  async #stream(copy: Copy, fd: Int64, signal: AbortSignal, start?: Uint8Array): Promise<number> {
     const {requests, mirror} = this.#options
     const {path} = copy
     const size = Number(copy.metadata.size)
@@ -147,7 +178,7 @@ export class Readers {
       // Whatever an earlier try has left must not show where the file is zero.
       await file.truncate(0)
       await file.truncate(size)
-      const length = await fetchContent({requests, fd, path, size, file, signal})
+      const length = await fetchContent({requests, fd, path, size, file, signal, start})
       if (length !== size) {
         await file.truncate(length)
         copy.metadata = {...copy.metadata, size: length}
@@ -227,9 +258,15 @@ export class Readers {
 }
 
 /** The first `size` bytes of a file, fewer when it has become shorter. @throws FileFailure */
-async function readSmall(requests: Requests, fd: Int64, path: string, size: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  for (let done = 0; done < size;) {
+async function readSmall(
+  requests: Requests,
+  fd: Int64,
+  path: string,
+  size: number,
+  start?: Uint8Array,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = start ? [start.subarray(0, size)] : []
+  for (let done = parts[0]?.length ?? 0; done < size;) {
     const value = {remoteFd: fd, bufferSize: size - done, startFrom: done}
     const {bytes} = await requests.send({type: 'ReadLimited', value}, `read ${path}`)
     if (bytes.length === 0) break
@@ -241,5 +278,5 @@ async function readSmall(requests: Requests, fd: Int64, path: string, size: numb
 
 function writeWhole(to: number, bytes: Uint8Array): void {
   fs.ftruncateSync(to, 0)
-  for (let done = 0; done < bytes.length;) done += fs.writeSync(to, bytes, done, bytes.length - done, done)
+  writeAll(to, bytes)
 }

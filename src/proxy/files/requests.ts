@@ -15,6 +15,19 @@ export type FileAgent = Pick<ClientSession, 'fileRequest' | 'closeFile' | 'suppo
 /** What a successful reply carries. */
 export type Reply<T extends AnsweredFileRequest['type']> = Extract<FileReply<T>, {type: 'Ok'}>['value']
 
+/** An open whose reply is under way. */
+export interface Opening {
+  fd: Promise<Int64>
+  /** The number that the descriptor will have if the opens before it succeed. */
+  expected: number
+}
+
+/** How long in ms a descriptor that is not needed may stay open. */
+const CLOSE_MS = 10
+
+/** Requests whose success takes the next descriptor number of the connection (spec protocol.md 3.8.3). */
+const numbering: ReadonlySet<AnsweredFileRequest['type']> = new Set(['Open', 'OpenRelative', 'FdOpenDir'])
+
 /** Tells the user something once for each key. */
 export type WarnOnce = (key: string, text: string) => void
 
@@ -35,6 +48,12 @@ export class Requests {
   /** Content on its way, both directions together: 8 MiB. */
   readonly budget = new ByteBudget(8 * 1024 * 1024)
   #lastReply = 0
+  /** The next descriptor's number after the replies so far, and how many requests that take one are under way. */
+  #nextFd = 0
+  #opening = 0
+  /** Descriptors that are to be closed. */
+  readonly #unused: Int64[] = []
+  #closing: NodeJS.Timeout | undefined
   /** Called after replies, at most once a second: the agent is at work. */
   onProgress: () => void = () => undefined
   #progressTold = 0
@@ -65,6 +84,7 @@ export class Requests {
     what: string,
     late?: (value: Reply<T>) => void,
   ): Promise<Reply<T>> {
+    this.#closeUnused()
     return new Promise((resolve, reject) => {
       const started = performance.now()
       let over = false
@@ -83,16 +103,21 @@ export class Requests {
         reject(failure('EIO', `${what}: no answer for ${seconds} s`))
       }
       let timer = setTimeout(check, this.#stallMs + 1)
+      const numbered = numbering.has(request.type)
+      if (numbered) this.#opening++
       this.#agent.fileRequest<T>(request).then(
         (reply) => {
           clearTimeout(timer)
           this.#replied()
+          if (numbered) this.#opening--
+          if (numbered && reply.type === 'Ok') this.#nextFd = Number((reply.value as {fd: Int64}).fd) + 1
           if (over && reply.type === 'Ok') late?.(reply.value)
           else if (reply.type === 'Ok') resolve(reply.value)
           else reject(remoteFailure(reply.value, what))
         },
         (error: unknown) => {
           clearTimeout(timer)
+          if (numbered) this.#opening--
           if (error instanceof UnsupportedRequestError) this.#refused(error, what)
           // The session's end is told by the session itself.
           reject(toFailure(error, what))
@@ -108,9 +133,48 @@ export class Requests {
     return fd
   }
 
+  /** Opens a file for reading; `readAhead` may ask for its content before the reply. The promise is handled. */
+  openAhead(path: string): Opening {
+    const expected = this.#nextFd + this.#opening
+    const fd = this.open(path, {read: true})
+    fd.catch(() => undefined)
+    return {fd, expected}
+  }
+
+  /**
+   * Asks for the first `length` bytes of a file whose open is under way, so that both take one round trip: requests are
+   * served in order, and descriptors are numbered in that order, no number twice on a connection (spec protocol.md 3.8.3).
+   * Undefined when the number was another, the read failed, or others need the budget: then nothing is known. Never rejects.
+   */
+  async readAhead({fd, expected}: Opening, path: string, length: number): Promise<Uint8Array | undefined> {
+    const giveBack = this.budget.take(length)
+    if (!giveBack) return undefined
+    const value = {remoteFd: expected, bufferSize: length, startFrom: 0}
+    try {
+      const [opened, read] = await Promise.all([fd, this.send({type: 'ReadLimited', value}, `read ${path}`)])
+      return Number(opened) === expected ? read.bytes : undefined
+    } catch {
+      return undefined
+    } finally {
+      giveBack()
+    }
+  }
+
   /** Closes a descriptor of `open`; there is no reply, and with the connection it is gone anyway. */
   close(fd: Int64): void {
     this.#closeQuietly({type: 'Close', value: {fd}})
+  }
+
+  /** The same with the next request, or soon: a message of its own would cost the agent time that the program waits for. */
+  closeSoon(fd: Int64): void {
+    this.#unused.push(fd)
+    this.#closing ??= setTimeout(() => this.#closeUnused(), CLOSE_MS)
+  }
+
+  #closeUnused(): void {
+    clearTimeout(this.#closing)
+    this.#closing = undefined
+    for (const fd of this.#unused.splice(0)) this.close(fd)
   }
 
   closeDirectory(fd: Int64): void {
