@@ -185,7 +185,7 @@ export class Changes {
   }
 
   async #setOpen(written: Written, set: (fd: Int64) => Promise<unknown>): Promise<void> {
-    const {mirror, writers} = this.#options
+    const {writers} = this.#options
     const {copy} = written
     // What is sent later would change the times again.
     await writers.save(copy.inode)
@@ -193,10 +193,7 @@ export class Changes {
     await set(written.fd)
     const now = await this.#stat(written.fd, `stat ${copy.path}`)
     copy.metadata = now
-    if (mirror.copy(copy.path) !== copy) return
-    const clean = (await written.look()).clean
-    mirror.rewrite(copy, now)
-    if (clean) written.settled(fs.statSync(mirror.local(copy.path), {bigint: true}))
+    await written.show(now)
   }
 
   async #setClosed(request: FileRequest, set: (fd: Int64) => Promise<unknown>): Promise<void> {

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import {open as openFile} from 'node:fs/promises'
 import type {Int64, Metadata, OpenOptions} from '../../protocol/index.ts'
 import {failure, toFailure} from './failure.ts'
-import {isType, parentOf, type MetadataCache} from './metadata.ts'
+import {isType, type MetadataCache} from './metadata.ts'
 import {sameFile, seconds, type Copy, type Mirror} from './mirror.ts'
 import type {Readers} from './readers.ts'
 import type {Requests, WarnOnce} from './requests.ts'
@@ -191,8 +191,8 @@ export class Writers {
         const value = {path: undefined, fd, followSymlink: true}
         const {metadata: now} = await requests.send({type: 'Xstat', value}, `stat ${path}`)
         const copy = await this.#completed(path, now, fd, truncate, gone)
+        if (!found) metadata.dropAround(path)
         metadata.put(path, now)
-        if (!found) metadata.drop(parentOf(path))
         if (truncate) this.#open.get(copy.inode)?.truncated()
         return {fd, copy}
       } catch (error) {

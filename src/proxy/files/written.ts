@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import type {BigIntStats} from 'node:fs'
 import type {FileHandle} from 'node:fs/promises'
 import type {Int64, Metadata} from '../../protocol/index.ts'
-import type {Copy} from './mirror.ts'
+import {fileMode, seconds, type Copy} from './mirror.ts'
 import type {Requests} from './requests.ts'
 
 /** What is compared and sent at a time, in bytes. */
@@ -106,6 +106,14 @@ export class Written {
    */
   upload(): Promise<Metadata | undefined> {
     return this.exclusive(() => this.#upload())
+  }
+
+  /** Gives the copy the mode and times of the target's file, whether it has a name or not. */
+  async show({mode, accessTime, modificationTime}: Metadata): Promise<void> {
+    const {clean} = await this.look()
+    await this.#file.chmod(fileMode(mode))
+    await this.#file.utimes(seconds(accessTime), seconds(modificationTime))
+    if (clean) this.settled(await this.#file.stat({bigint: true}))
   }
 
   /** The copy now looks like this and is the target's. */
