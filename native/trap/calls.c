@@ -13,9 +13,10 @@ static struct call *unindexed, *by_id[BUCKETS], *by_cookie[BUCKETS];
 /* How long the session may take, at most: no call waits for ever but those that natively do. */
 static uint64_t limit_of(enum kind kind) {
     switch (kind) {
-    case HELD_CONNECT: case HELD_UNIX: return 90000 * MS;
-    case HELD_LISTEN: case HELD_FILE: return 60000 * MS;
-    case HELD_DATAGRAM: return 10000 * MS;
+    case HELD_CONNECT: case HELD_UNIX: return config.limit_ms.connect * MS;
+    case HELD_LISTEN: return config.limit_ms.listen * MS;
+    case HELD_FILE: return config.limit_ms.file * MS;
+    case HELD_DATAGRAM: return config.limit_ms.datagram * MS;
     default: return 0;
     }
 }
@@ -70,7 +71,7 @@ static void index_calls(void) {
 void call_end(struct call *c) {
     if (c->over) return;
     call_watch(c, 0);
-    if (c->fd >= 0) close(c->fd);
+    if (c->fd >= 0) fd_release(c->fd);
     c->fd = -1;
     c->over = true;
     index_calls();

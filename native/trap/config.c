@@ -23,6 +23,10 @@ bool config_read(struct reader *r) {
     config.intercept = flags & FLAG_INTERCEPT;
     config.files_write = flags & FLAG_FILES_WRITE;
     config.hold_ms = get_u32(r);
+    config.limit_ms.connect = get_u32(r);
+    config.limit_ms.listen = get_u32(r);
+    config.limit_ms.file = get_u32(r);
+    config.limit_ms.datagram = get_u32(r);
     config.program = get_string(r);
     config.cwd = get_string(r);
     uint32_t n = get_count(r);

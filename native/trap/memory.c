@@ -6,22 +6,13 @@ bool memory_by_file;
 
 /* The same through /proc/TID/mem, where process_vm_readv is denied. It asks for the same rights, but writes to read-only pages too. */
 static ssize_t by_file(pid_t tid, uint64_t at, void *data, size_t n, bool writing) {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/mem", tid);
-    int flags = (writing ? O_WRONLY : O_RDONLY) | O_CLOEXEC, fd = open(path, flags);
-    bool full = fd < 0 && table_full(-errno);
-    if (full) {
-        spare_keep(false);
-        fd = open(path, flags);
-    }
-    int failed = errno;
-    if (full && fd < 0) spare_keep(true);
-    if (fd < 0) return failed == ENOENT ? -ESRCH : -failed;
+    if ((int64_t)at < 0) return -EFAULT; /* not of a process; preadv(2) says EINVAL */
+    int fd = proc_open(tid, "mem", writing ? O_WRONLY : O_RDONLY);
+    if (fd < 0) return fd == -ENOENT ? -ESRCH : fd;
     struct iovec v = {data, n}; /* not pread: the tests deny this call, and the dynamic loader needs that one */
     ssize_t k = writing ? pwritev(fd, &v, 1, (off_t)at) : preadv(fd, &v, 1, (off_t)at);
     int error = k >= 0 || errno == EIO ? EFAULT : errno; /* short, or nothing is mapped there */
-    close(fd);
-    if (full) spare_keep(true);
+    proc_close(fd);
     return k == (ssize_t)n ? k : -error;
 }
 ssize_t mem_read(pid_t tid, uint64_t at, void *to, size_t n) {

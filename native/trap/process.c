@@ -1,5 +1,6 @@
 /* process.c - descriptors, thread groups and pending signals of the tree. */
 #include "trap.h"
+#include <sys/time.h>
 #include <time.h>
 
 #ifndef PIDFD_THREAD
@@ -8,24 +9,26 @@
 
 struct status { unsigned long long own, shared, blocked, ignored; int threads, tgid, tracer; char state; };
 
+static unsigned long long signals(const char *text, const char *name) {
+    const char *at = proc_field(text, name);
+    return at ? strtoull(at, NULL, 16) : 0;
+}
+static int number(const char *text, const char *name) {
+    const char *at = proc_field(text, name);
+    return at ? atoi(at) : 0;
+}
 static bool status_read(pid_t tid, struct status *s) {
-    char path[40], text[4096], *at;
+    const char *text = proc_text(tid, "status"), *state = text ? proc_field(text, "\nState:\t") : NULL;
     memset(s, 0, sizeof *s);
-    snprintf(path, sizeof path, "/proc/%d/status", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0) return false;
-    text[n] = 0;
-    if ((at = strstr(text, "\nState:\t"))) s->state = at[8];
-    if ((at = strstr(text, "\nTgid:"))) s->tgid = atoi(at + 6);
-    if ((at = strstr(text, "\nTracerPid:"))) s->tracer = atoi(at + 11);
-    if ((at = strstr(text, "\nThreads:"))) s->threads = atoi(at + 9);
-    if ((at = strstr(text, "\nSigPnd:"))) s->own = strtoull(at + 8, NULL, 16);
-    if ((at = strstr(text, "\nShdPnd:"))) s->shared = strtoull(at + 8, NULL, 16);
-    if ((at = strstr(text, "\nSigBlk:"))) s->blocked = strtoull(at + 8, NULL, 16);
-    if ((at = strstr(text, "\nSigIgn:"))) s->ignored = strtoull(at + 8, NULL, 16);
+    if (!state) return false;
+    s->state = *state;
+    s->tgid = number(text, "\nTgid:");
+    s->tracer = number(text, "\nTracerPid:");
+    s->threads = number(text, "\nThreads:");
+    s->own = signals(text, "\nSigPnd:");
+    s->shared = signals(text, "\nShdPnd:");
+    s->blocked = signals(text, "\nSigBlk:");
+    s->ignored = signals(text, "\nSigIgn:");
     return true;
 }
 bool process_ended(pid_t tid) { /* or about to: a zombie has no descriptors */
@@ -36,22 +39,13 @@ pid_t process_of(pid_t tid) {
     struct status s;
     return status_read(tid, &s) && s.tgid ? s.tgid : tid;
 }
-/* /proc/PID/stat: the fields after the name are numbered from 3 (proc_pid_stat(5)). */
 bool process_image(pid_t process, struct image *i) {
-    char path[40], text[1024], *at;
+    char path[40];
+    const char *at = proc_stat(process);
     struct stat exe;
     memset(i, 0, sizeof *i);
-    snprintf(path, sizeof path, "/proc/%d/stat", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0) return false;
-    text[n] = 0;
-    if (!(at = strrchr(text, ')'))) return false;
-    at++;
-    for (int field = 3; field <= 48 && (at = strchr(at, ' ')); field++) {
-        at++;
+    if (!at) return false;
+    for (int field = 3; field <= 48 && at; field++, at = strchr(at, ' '), at = at ? at + 1 : NULL) {
         if (field == 4) i->parent = atoi(at);
         else if (field == 22) i->started = strtoull(at, NULL, 10);
         else if (field == 28) i->stack = strtoull(at, NULL, 10);
@@ -62,13 +56,8 @@ bool process_image(pid_t process, struct image *i) {
     return true;
 }
 void process_name(pid_t process, char *to, size_t cap) {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/comm", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, to, cap - 1);
-    if (fd >= 0) close(fd);
-    to[n < 0 ? 0 : n] = 0;
-    to[strcspn(to, "\n")] = 0;
+    const char *text = proc_text(process, "comm");
+    snprintf(to, cap, "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
 }
 pid_t tracer_of(pid_t tid) {
     struct status s;
@@ -141,21 +130,21 @@ uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-static timer_t timer;
 static void on_alarm(int number) { (void)number; }
-/* Repeating, so that a tick between arming and the call is not the only one; its handler lacks SA_RESTART. */
+/* Repeating, so that a tick between arming and the call is not the only one; its handler lacks SA_RESTART. Not timer_create(2), which fails when
+ * the user's queue of signals is full (RLIMIT_SIGPENDING), and the program can fill it. */
 void interrupt_begin(void) {
     static bool ready;
-    if (!ready) {
-        struct sigaction action = {.sa_handler = on_alarm};
-        struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-        sigaction(SIGALRM, &action, NULL);
-        ready = timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
-    }
-    struct itimerspec on = {{0, 5 * (long)MS}, {0, 5 * (long)MS}};
-    timer_settime(timer, 0, &on, NULL);
+    struct sigaction action = {.sa_handler = on_alarm};
+    if (!ready) ready = sigaction(SIGALRM, &action, NULL) == 0;
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 5000}, {0, 5000}}, NULL);
 }
-void interrupt_end(void) {
-    struct itimerspec off = {{0, 0}, {0, 0}};
-    timer_settime(timer, 0, &off, NULL);
+void interrupt_end(void) { setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL); }
+void fd_release(int fd) {
+    struct linger l = {0, 0};
+    socklen_t n = sizeof l;
+    bool lingers = getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &n) == 0 && l.l_onoff && l.l_linger;
+    if (lingers) interrupt_begin();
+    close(fd);
+    if (lingers) interrupt_end();
 }

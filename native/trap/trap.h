@@ -68,6 +68,7 @@ struct blob { uint8_t *data; uint32_t length; };
 struct config {
     bool new_session, incoming, tcp, udp, intercept;
     uint32_t hold_ms;
+    struct { uint32_t connect, listen, file, datagram; } limit_ms; /* how long the session may take */
     char *program, *cwd, **argv;
     struct overlay *overlays; uint32_t noverlays;
     struct network *locals; uint32_t nlocals;
@@ -103,6 +104,14 @@ void answer_continue(const notif *n);
 int inject(const notif *n, int fd, bool cloexec, int at); /* at < 0: lowest number. The number, or -errno */
 int inject_only(const notif *n, int fd, bool cloexec);           /* the same without answering */
 
+/* ---- /proc (proc.c) ---- */
+bool spare_keep(bool keep);                              /* false: two descriptors are free now, until true gives them back. Whether there were any */
+int proc_open(pid_t tid, const char *name, int flags);   /* one at a time, for proc_close; or -errno */
+void proc_close(int fd);
+char *proc_text(pid_t tid, const char *name);            /* until the next one; NULL: it ended */
+const char *proc_field(const char *status, const char *name);
+char *proc_stat(pid_t process);
+
 /* ---- the ways in (access.c) ---- */
 extern bool without_getfd, memory_by_file;
 int access_try(pid_t pid, int fd, const void *at);
@@ -117,6 +126,7 @@ bool table_full(ssize_t error);                               /* -EMFILE or -ENF
 pid_t process_of(pid_t tid);
 bool process_ended(pid_t tid);
 int fd_duplicate(pid_t tid, int fd); /* or -errno; without pidfd_getfd of sockets that we made only, else -NOT_MADE */
+void fd_release(int fd);             /* closes a duplicate without waiting: it may be the last descriptor of a socket with SO_LINGER */
 int fd_free(pid_t tid, int low, int high);
 struct image { pid_t parent; uint64_t started, stack, arguments, device, inode; }; /* which program a process runs; stack 0: may not be looked into */
 pid_t tracer_of(pid_t tid); /* 0: none */
@@ -148,6 +158,7 @@ struct call {
     uint64_t deadline, limit, detached_at; /* of the program's patience; of the session's */
     bool hurried, answered;
     bool done;           /* performed, but the caller was away: its restart takes the result (error) */
+    bool taken;          /* done, and answered in a moment in which a signal may have come first */
     struct addr remote;
     struct info info;
     bool nonblocking;
@@ -173,7 +184,6 @@ void calls_sweep(void);
 /* ---- the tree (tree.c) and its processes (supervisor.c, probe.c) ---- */
 pid_t parent_of(pid_t pid);                       /* -1: ended */
 void tree_signal(pid_t root, int signal);
-void spare_keep(bool keep);                       /* false: two descriptors are free now, until true gives them back */
 int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */
 void kill_tree(void);

@@ -8,27 +8,9 @@
 struct process { pid_t pid, parent; bool mine; };
 
 pid_t parent_of(pid_t pid) {
-    char path[40], text[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0) return -1;
-    text[n] = 0;
-    char *after = strrchr(text, ')'), state; /* the name may hold anything, even a bracket */
+    const char *fields = proc_stat(pid);
     int parent;
-    return after && sscanf(after + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
-}
-/* With a full table of descriptors nothing of /proc could be opened: no process would be ended, every listener taken for closed. Two are kept
- * back for that, one for a directory and one for a file in it. */
-static int spare[2] = {-1, -1};
-void spare_keep(bool keep) {
-    for (int i = 0; i < 2; i++) {
-        if (keep && spare[i] < 0) spare[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (!keep && spare[i] >= 0) close(spare[i]);
-        if (!keep) spare[i] = -1;
-    }
+    return fields && sscanf(fields, "%*c %d", &parent) == 1 ? parent : -1;
 }
 /* From /proc as a whole: /proc/PID/task/TID/children needs CONFIG_PROC_CHILDREN and is not complete while processes end. */
 static struct process *snapshot(size_t *count) {

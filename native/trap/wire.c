@@ -75,10 +75,19 @@ void wire_close(void) {
     out.used = out_sent = 0;
 }
 bool wire_pending(void) { return wire_fd >= 0 && out.used > out_sent; }
+/* A session that reads, but never everything, must not let it grow. */
+static void drop_sent(void) {
+    if (out_sent < out.used / 2) return;
+    memmove(out.data, out.data + out_sent, out.used -= out_sent);
+    out_sent = 0;
+}
 bool wire_flush(void) {
     while (wire_pending()) {
         ssize_t k = send(wire_fd, out.data + out_sent, out.used - out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (k < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+        if (k < 0 && (errno == EAGAIN || errno == EINTR)) {
+            drop_sent();
+            return true;
+        }
         if (k < 0) return false;
         out_sent += (size_t)k;
     }

@@ -87,6 +87,10 @@ function helloOf(options: TrapOptions): Fields<'hello'> {
       (options.intercept ? intercept : 0) |
       (options.files?.writable ? filesWrite : 0),
     holdMs: options.nonBlockingHold ?? 1000,
+    connectMs: options.limits?.connect ?? 90_000,
+    listenMs: options.limits?.listen ?? 60_000,
+    fileMs: options.limits?.file ?? 60_000,
+    datagramMs: options.limits?.datagram ?? 10_000,
     program: options.program,
     cwd: options.cwd,
     argv: options.argv.length > 0 ? options.argv : [options.program],

@@ -41,6 +41,20 @@ export interface TrapOptions {
   hostname?: string
   /** Longest time in ms that a connect of a non-blocking socket is held before `hurry` fires. Default 1000. */
   nonBlockingHold?: number
+  /** How long in ms this side may take before the trap ends a call with an errno of its own. */
+  limits?: Partial<TrapLimits>
+}
+
+/** ms that a question may be under way before the trap ends the call that waits for it, and tells the handler (`gone`). */
+export interface TrapLimits {
+  /** connect of TCP and unix sockets: ETIMEDOUT. Default 90,000; unix sockets that do not block: 10,000 at most. */
+  connect: number
+  /** listen: ETIMEDOUT. Default 60,000. */
+  listen: number
+  /** About files, without `busy`: EIO. Default 60,000. */
+  file: number
+  /** Where datagrams go (sendto, and connect of UDP): ENETUNREACH. Default 10,000. */
+  datagram: number
 }
 
 /** What the trap needs to decide about paths by itself. */

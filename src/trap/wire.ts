@@ -15,6 +15,10 @@ export const messages = {
       version: 'u32',
       flags: 'u32',
       holdMs: 'u32',
+      connectMs: 'u32',
+      listenMs: 'u32',
+      fileMs: 'u32',
+      datagramMs: 'u32',
       program: 'string',
       cwd: 'string',
       argv: ['string'],
@@ -89,7 +93,7 @@ export const messages = {
 } as const
 
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
-export const wireVersion = 2
+export const wireVersion = 3
 /** Bits of `hello.flags`. */
 export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16, filesWrite: 32} as const
 /** Bits of `connect.flags`. */

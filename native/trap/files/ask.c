@@ -4,7 +4,6 @@
  * WAIT_KILLABLE_RECV the kernel restarts them after the handler, under a new id; they find their question (or its answer) again. */
 #include "trap.h"
 
-#define SILENCE (60000 * MS) /* the session's own deadlines are shorter; it says FILE_BUSY while a large copy is under way */
 #define BUCKETS 1024
 
 struct question {
@@ -81,6 +80,7 @@ static struct question *send_question(pid_t tid, const struct file_question *q) 
     put_end();
     return p;
 }
+static uint64_t silence(void) { return now_ns() + config.limit_ms.file * MS; } /* the session's own deadlines are shorter; it says FILE_BUSY while a large copy is under way */
 void file_ask(struct file_call *fc, const struct file_question *q, file_then *then) {
     const struct file_answer *kept = cache_find(q);
     if (kept) {
@@ -95,7 +95,7 @@ void file_ask(struct file_call *fc, const struct file_question *q, file_then *th
         fc->held = call_hold(HELD_FILE, &fc->n, -1, 0);
         fc->held->file = fc;
     }
-    fc->held->limit = now_ns() + SILENCE;
+    fc->held->limit = silence();
     fc->then = then;
     fc->question = p;
     fc->next = p->callers;
@@ -159,7 +159,7 @@ void file_answered(struct reader *r) {
 }
 void file_busy(uint64_t id) {
     struct question *p = by_id(id);
-    for (struct file_call *fc = p ? p->callers : NULL; fc; fc = fc->next) fc->held->limit = now_ns() + SILENCE;
+    for (struct file_call *fc = p ? p->callers : NULL; fc; fc = fc->next) fc->held->limit = silence();
 }
 bool file_reattach(struct file_call *fc, const notif *n) {
     for (struct call *c = call_each(NULL); c; c = call_each(c)) {
@@ -200,7 +200,7 @@ void file_gone(struct call *c) {
 }
 void file_expired(struct call *c) {
     struct file_call *fc = c->file;
-    warn("the session did not answer about %s within a minute: process %d gets EIO", fc->place[0].path, process_of(fc->n.pid));
+    warn("the session did not answer about %s within %u s: process %d gets EIO", fc->place[0].path, config.limit_ms.file / 1000, process_of(fc->n.pid));
     leave(fc);
     fc->then(fc, &(struct file_answer){.error = EIO, .source = "", .text = ""}); /* a close gives its descriptor back all the same */
 }

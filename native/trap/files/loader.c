@@ -14,14 +14,12 @@ static struct known known[256];
 struct vector { uint64_t base, headers, count; }; /* AT_BASE, AT_PHDR, AT_PHNUM of getauxval(3) */
 
 static bool read_vector(pid_t tid, struct vector *v) {
-    char path[40];
     Elf64_auxv_t entries[64];
     memset(v, 0, sizeof *v);
-    snprintf(path, sizeof path, "/proc/%d/auxv", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = proc_open(tid, "auxv", O_RDONLY);
     if (fd < 0) return false;
     ssize_t n = read(fd, entries, sizeof entries);
-    close(fd);
+    proc_close(fd);
     for (ssize_t i = 0; i < n / (ssize_t)sizeof *entries; i++) {
         if (entries[i].a_type == AT_BASE) v->base = entries[i].a_un.a_val;
         if (entries[i].a_type == AT_PHDR) v->headers = entries[i].a_un.a_val;

@@ -5,6 +5,15 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+/* -EAGAIN: nobody is there. Between poll and accept another process may take the connection, and another thread O_NONBLOCK away. */
+static int take(int listener, int flags, struct sockaddr_storage *from, socklen_t *length) {
+    struct pollfd p = {listener, POLLIN, 0};
+    if (poll(&p, 1, 0) != 1) return -EAGAIN;
+    interrupt_begin();
+    int connection = accept4(listener, (void *)from, length, (flags & SOCK_NONBLOCK) | SOCK_CLOEXEC), error = errno;
+    interrupt_end();
+    return connection >= 0 ? connection : error == EINTR ? -EAGAIN : -error;
+}
 /* true: the call is finished or gone. false: hold it. Order matters: nothing is taken for a call that is gone, and
  * memory is written before the answer, because after it the program runs. */
 bool accept_attempt(struct call *c) {
@@ -19,19 +28,10 @@ bool accept_attempt(struct call *c) {
         int status = fcntl(connection, F_GETFL);
         getpeername(connection, (void *)&ss, &length);
         fcntl(connection, F_SETFL, flags & SOCK_NONBLOCK ? status | O_NONBLOCK : status & ~O_NONBLOCK);
-    } else {
-        struct pollfd p = {c->fd, POLLIN, 0};
-        if (!c->nonblocking && poll(&p, 1, 0) != 1) return false;
-        /* Another process may take it between poll and accept. */
-        if (!c->nonblocking) interrupt_begin();
-        connection = accept4(c->fd, (void *)&ss, &length, (flags & SOCK_NONBLOCK) | SOCK_CLOEXEC);
-        int error = errno;
-        if (!c->nonblocking) interrupt_end();
-        if (connection < 0 && !c->nonblocking && (error == EINTR || error == EAGAIN)) return false;
-        if (connection < 0) {
-            answer_error(n, error);
-            return true;
-        }
+    } else if ((connection = take(c->fd, flags, &ss, &length)) < 0) {
+        if (connection == -EAGAIN && !c->nonblocking) return false;
+        answer_error(n, -connection);
+        return true;
     }
     sock_kernel_name(c->fd, &listening);
     struct info i;
@@ -50,12 +50,17 @@ bool accept_attempt(struct call *c) {
     }
     int r = n->data.args[1] ? mem_write_sockaddr(n->pid, n->data.args[1], n->data.args[2], &ss, length) : 0;
     if (r == 0) r = inject(n, connection, flags & SOCK_CLOEXEC, -1);
-    if (r < 0) { /* EFAULT, EINVAL: bad pointer; EMFILE: table full; ENOENT, ESRCH: killed. Never lose a connection. */
+    if (r == -EFAULT || r == -EINVAL) { /* a bad pointer: the kernel takes the connection and closes it, too */
+        fd_release(connection);
+        answer_error(n, -r);
+        return true;
+    }
+    if (r < 0) { /* EMFILE: table full; ENOENT, ESRCH: killed. Never lose a connection. */
         kept_add(&c->info, connection, &listening);
         if (r != -ENOENT && r != -ESRCH) answer_error(n, -r);
         return true;
     }
-    close(connection);
+    fd_release(connection);
     return true;
 }
 void on_accept(const notif *n) {
@@ -63,7 +68,7 @@ void on_accept(const notif *n) {
     int fd = fd_duplicate(n->pid, (int)n->data.args[0]);
     if (fd < 0) mem_refused(n->pid, fd, "accept");
     if (fd < 0 || !sock_info(fd, &i) || !info_is_tcp(&i) || !sock_flag(fd, SOL_SOCKET, SO_ACCEPTCONN)) {
-        if (fd >= 0) close(fd);
+        if (fd >= 0) fd_release(fd);
         answer_continue(n);
         return;
     }

@@ -72,7 +72,7 @@ void on_bind(const notif *n) {
     if (fd < 0 || !sock_info(fd, &i) || !(info_is_tcp(&i) ? config.incoming : info_is_udp(&i) && config.udp) || i.domain != ss.ss_family) goto native;
     if (sock_kernel_name(fd, &name) && name.port) goto native; /* bound already: EINVAL */
     if (!notif_valid(n)) {
-        close(fd);
+        fd_release(fd);
         return;
     }
     bool tcp = info_is_tcp(&i);
@@ -84,10 +84,10 @@ void on_bind(const notif *n) {
         s->actual = name;
         sock_moved(s);
     }
-    close(fd);
+    fd_release(fd);
     answer_result(n, -error);
     return;
 native:
-    if (fd >= 0) close(fd);
+    if (fd >= 0) fd_release(fd);
     answer_continue(n);
 }

@@ -57,15 +57,17 @@ static void report(const struct call *c, int error) {
 static void finish(struct call *c, int error) {
     if (c->id) report(c, error == EINPROGRESS ? 0 : error);
     bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
-    if (taken || killable || (error && error != EINPROGRESS)) {
-        if (!error || error == EINPROGRESS) made_connected(c->info.inode);
-        else made_failed(c->info.inode);
+    if (!error || error == EINPROGRESS) made_connected(c->info.inode);
+    else made_failed(c->info.inode);
+    if (killable || (taken && error) || (error && error != EINPROGRESS)) {
         call_end(c);
         return;
     }
-    /* Interruptible waits: a signal came between the two. The restarted connect gets this result, not EISCONN. */
+    /* Interruptible waits: a signal came between the two. The restarted connect gets this result, not EISCONN. The kernel takes our answer also
+     * when the signal has already woken the caller, which then does not see it (seccomp_do_user_notification() in kernel/seccomp.c). */
+    c->taken = taken;
     call_watch(c, 0);
-    close(c->fd);
+    fd_release(c->fd);
     c->fd = -1;
     c->kind = HELD_CONNECT;
     c->done = true;
@@ -87,9 +89,9 @@ static void to_relay(struct call *c, const struct addr *via, const struct addr *
         int off = 0; /* the handshake would wait for the first data, the session for the handshake (tcp(7)) */
         if (sock_flag(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT)) setsockopt(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off, sizeof off);
     }
-    if (!c->nonblocking) interrupt_begin();
+    interrupt_begin(); /* also of a non-blocking one: another thread may just make it a blocking one */
     int error = connect(c->fd, (void *)&ss, n) ? errno : 0;
-    if (!c->nonblocking) interrupt_end();
+    interrupt_end();
     if (error == EINTR || (error == EINPROGRESS && !c->nonblocking)) {
         remember(c, via, local);
         c->kind = HELD_RELAY;
@@ -118,14 +120,16 @@ void connect_gone(struct call *c) {
 /* Neither the session nor the relay came to an end of it. */
 void connect_expired(struct call *c) {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
-    warn("connect of process %d: no answer in 90 s", process_of(c->n.pid));
+    bool tcp = info_is_tcp(&c->info);
+    warn("connect of process %d: no answer in %u s", process_of(c->n.pid), (tcp ? config.limit_ms.connect : config.limit_ms.datagram) / 1000);
     if (c->kind == HELD_RELAY) {
         connect(c->fd, &none, sizeof none); /* its handshake would go on */
         finish(c, ETIMEDOUT);
         return;
     }
     connect_gone(c);
-    answer_error(&c->n, ETIMEDOUT);
+    made_failed(c->info.inode);
+    answer_error(&c->n, tcp ? ETIMEDOUT : ENETUNREACH); /* natively UDP asks nobody, so no program expects that it takes time */
     call_end(c);
 }
 /* The answer is in c. While the caller is away in a signal handler it waits here. */
@@ -165,11 +169,14 @@ static void ask(struct call *c, bool ipv6) {
     put_addr(&c->remote);
     put_end();
 }
-static void give_result(struct call *earlier, const notif *n) {
-    if (earlier->error) answer_error(n, earlier->error);
-    else answer_value(n, 0);
-    made_connected(earlier->info.inode);
+/* The caller of a connect that is done comes again: it gets the result. */
+static bool give_result(struct call *earlier, const notif *n, const struct addr *to) {
+    if (!earlier || !earlier->done) return false;
+    bool own = !earlier->taken || (earlier->n.pid == n->pid && addr_equal(&earlier->remote, to));
+    if (own && earlier->error) answer_error(n, earlier->error);
+    else if (own) answer_value(n, 0);
     call_end(earlier);
+    return own;
 }
 /* 0: held or answered. -1: let the kernel do it. */
 static int decide(const notif *n, int fd, const struct addr *to, int family) {
@@ -182,15 +189,16 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     struct call *earlier = killable ? NULL : call_by_cookie(HELD_RELAY, i.cookie);
     if (earlier && call_away(earlier)) { /* at its relay; the answer comes when that has accepted */
         connect_reattach(earlier, n);
-        close(fd);
+        fd_release(fd);
         return 0;
     }
     earlier = call_by_cookie(HELD_CONNECT, i.cookie);
-    if (earlier && earlier->done) {
-        give_result(earlier, n);
-        close(fd);
+    bool done = earlier && earlier->done;
+    if (give_result(earlier, n, to)) {
+        fd_release(fd);
         return 0;
     }
+    if (done) earlier = NULL;
     if (tcp && !tcp_is_idle(fd)) return -1;
     if (tcp ? to->port == 0 || config_is_local(to) : datagram_local(fd, &i, to) && !datagram_moved(to)) {
         leave_relay(fd, &i);
@@ -199,12 +207,12 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
 
     if (earlier && call_away(earlier) && addr_equal(&earlier->remote, to)) {
         connect_reattach(earlier, n);
-        close(fd);
+        fd_release(fd);
         return 0;
     }
     if (earlier) {
         answer_error(n, EALREADY);
-        close(fd);
+        fd_release(fd);
         return 0;
     }
     struct sock *own = tcp ? listener_for(to) : datagram_moved(to);
@@ -222,6 +230,7 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
         to_relay(c, &real, &none);
         return 0;
     }
+    if (!tcp) c->limit = now_ns() + config.limit_ms.datagram * MS;
     uint64_t patience = tcp && c->nonblocking ? config.hold_ms * MS : sock_timeout(fd, SO_SNDTIMEO);
     if (patience) c->deadline = now_ns() + patience;
     ask(c, sock_needs_ipv6(fd, &i));
@@ -236,10 +245,7 @@ static void without_duplicate(const notif *n, const struct addr *to, int why) {
     int domain;
     struct sock *s = inode < 0 ? NULL : sock_find_inode((uint64_t)inode);
     struct call *earlier = s ? call_by_cookie(HELD_CONNECT, s->cookie) : NULL;
-    if (earlier && earlier->done) {
-        give_result(earlier, n);
-        return;
-    }
+    if (give_result(earlier, n, to)) return;
     if (inode < 0 || to->port == 0 || config_is_local(to) || (own && own->actual.port == to->port) || (to->port != 53 && !config.tcp && !config.udp) || inode_peer((uint64_t)inode, &domain, &peer)) {
         answer_continue(n);
         return;
@@ -279,11 +285,11 @@ void on_connect(const notif *n) {
         return;
     }
     if (!notif_valid(n)) {
-        close(fd);
+        fd_release(fd);
         return;
     }
     if (decide(n, fd, &to, ss.ss_family)) {
-        close(fd);
+        fd_release(fd);
         made_direct(n->pid, (int)n->data.args[0]);
         answer_continue(n);
     }

@@ -10,10 +10,12 @@ ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool sending) 
     m->data = data;
     m->length = m->count = m->control_length = m->name_length = 0;
     if ((k = mem_read(tid, at, &m->user, sizeof m->user)) < 0) return k;
+    if (m->user.msg_name && (int)m->user.msg_namelen < 0) return -EINVAL;
     if (m->user.msg_iovlen > IOV_LIMIT) return -EMSGSIZE;
     if ((k = mem_read(tid, (uint64_t)m->user.msg_iov, m->iov, m->user.msg_iovlen * sizeof m->iov[0])) < 0) return k;
     for (; m->count < m->user.msg_iovlen && m->length < DATAGRAM_LIMIT; m->count++) {
         size_t left = DATAGRAM_LIMIT - m->length, n = m->iov[m->count].iov_len;
+        if ((ssize_t)n < 0) return -EINVAL;
         if (n > left && sending) return -EMSGSIZE;
         m->length += m->iov[m->count].iov_len = n < left ? n : left; /* no datagram is longer, so nothing is cut off */
     }
@@ -25,7 +27,6 @@ ssize_t datagram_load(pid_t tid, uint64_t at, struct datagram *m, bool sending) 
     if (!sending) return 0;
     if ((k = datagram_copy_in(tid, m)) < 0) return k;
     if (m->user.msg_name) {
-        if ((int)m->user.msg_namelen < 0) return -EINVAL;
         m->name_length = m->user.msg_namelen < sizeof m->name ? m->user.msg_namelen : sizeof m->name;
         if ((k = mem_read(tid, (uint64_t)m->user.msg_name, &m->name, m->name_length)) < 0) return k;
     }

@@ -7,14 +7,23 @@
 #include <sys/epoll.h>
 
 #define PATIENCE (100 * MS)
+#define PATIENCE_LIMIT (10000 * MS)
 struct half { int from, to; uint8_t data[16384]; size_t start, end; bool finished; };
-struct kept { struct kept *next; uint64_t cookie, since; int domain, connection; struct addr listening; struct half *halves; };
+struct kept { struct kept *next; uint64_t cookie, since, patience; int domain, connection; struct addr listening; struct half *halves; };
 static struct kept *list;
 
+/* A listener whose process has no descriptor left gives back our own second connection too: the chain grows more and more slowly. */
+static uint64_t patience_for(int connection) {
+    struct addr peer, own;
+    if (!sock_kernel_peer(connection, &peer)) return PATIENCE;
+    for (struct kept *k = list; k; k = k->next)
+        if (k->halves && sock_kernel_name(k->halves[0].to, &own) && addr_equal(&own, &peer)) return k->patience < PATIENCE_LIMIT ? 2 * k->patience : k->patience;
+    return PATIENCE;
+}
 void kept_add(const struct info *listener, int connection, const struct addr *listening) {
     struct kept *k = calloc(1, sizeof *k), **at = &list;
     if (!k) abort();
-    *k = (struct kept){.cookie = listener->cookie, .since = now_ns(), .domain = listener->domain, .connection = connection, .listening = *listening};
+    *k = (struct kept){.cookie = listener->cookie, .since = now_ns(), .patience = patience_for(connection), .domain = listener->domain, .connection = connection, .listening = *listening};
     while (*at) at = &(*at)->next;
     *at = k;
 }
@@ -78,14 +87,14 @@ static void drop(struct kept **at) {
         if (sock_kernel_name(k->halves[0].to, &own)) peer_forget(&own);
         close(k->halves[0].to);
     }
-    close(k->connection);
+    fd_release(k->connection);
     free(k->halves);
     free(k);
 }
 /* Rare and short-lived: moved on the tick (5 ms while there are any), not by their own events. */
 void kept_tick(void) {
     for (struct kept **at = &list, *k; (k = *at);) {
-        if (!k->halves && now_ns() - k->since > PATIENCE && !redial(k)) { /* nobody listens any more: closed, as the kernel would */
+        if (!k->halves && now_ns() - k->since > k->patience && !redial(k)) { /* nobody listens any more: closed, as the kernel would */
             drop(at);
             continue;
         }

@@ -1,7 +1,7 @@
 /* listen.c - listen(2): the session knows the port before the call returns. */
 #include "trap.h"
 
-static unsigned tracked;
+static unsigned tracked, by_address; /* the latter: those known by their address only */
 
 /* The listener of this tree that `destination` (loopback or unspecified) reaches by the port it asked for. */
 struct sock *listener_for(const struct addr *destination) {
@@ -39,9 +39,10 @@ static void mark(const char *path, bool ipv6, const struct sock *wanted, bool *f
             *found |= inode == wanted->inode;
             continue;
         }
-        for (struct sock *s = sock_each(NULL); s; s = sock_each(s))
-            if (s->listening && (s->by_address ? s->actual.port == port && (ipv6 || s->actual.family == 4) : s->inode == inode))
-                s->listen_seen = true;
+        struct sock *known = sock_find_inode(inode);
+        if (known && !known->by_address) known->listen_seen = true;
+        for (struct sock *s = by_address ? sock_each(NULL) : NULL; s; s = sock_each(s))
+            if (s->listening && s->by_address && s->actual.port == port && (ipv6 || s->actual.family == 4)) s->listen_seen = true;
     }
     if (f) fclose(f);
     spare_keep(true);
@@ -55,17 +56,19 @@ static bool listed(const struct sock *s) {
 static void forget(struct sock *s) {
     s->listening = false;
     tracked--;
+    by_address -= s->by_address;
 }
 static void hold(const notif *n, const struct sock *s) {
     struct call *c = call_hold(HELD_LISTEN, n, -1, 0);
     c->id = s->listener_id;
     c->cookie = s->cookie;
 }
-static void report(const notif *n, struct sock *s) {
+static void report(const notif *n, struct sock *s, const struct info *i) {
     s->listening = true;
-    s->by_address = !listed(s); /* MPTCP listeners show the inode of their inner socket: those go by their port */
+    s->by_address = i->protocol != IPPROTO_TCP && !listed(s); /* MPTCP listeners show the inode of their inner socket: those go by their port */
     s->listener_id = next_id();
     tracked++;
+    by_address += s->by_address;
     put_begin(MSG_LISTEN);
     put_u64(s->listener_id);
     put_u32((uint32_t)process_of(n->pid));
@@ -83,7 +86,7 @@ void on_listen(const notif *n) {
     if (inode >= 0 && !inode_is_unix((uint64_t)inode)) made_elsewhere(n->pid, "listens on", "Its port is not reported");
     /* A socket that was never bound listens where the kernel likes: nobody can ask for it by port. */
     if (fd < 0 || !sock_info(fd, &i) || !info_is_tcp(&i) || !sock_kernel_name(fd, &name) || name.port == 0) {
-        if (fd >= 0) close(fd);
+        if (fd >= 0) fd_release(fd);
         answer_continue(n);
         return;
     }
@@ -97,24 +100,24 @@ void on_listen(const notif *n) {
                 answer_result(n, earlier->error);
                 call_end(earlier);
             }
-            close(fd);
+            fd_release(fd);
             return;
         }
         if (earlier) { /* another thread: the same outcome */
             hold(n, known);
-            close(fd);
+            fd_release(fd);
             return;
         }
-        close(fd);
+        fd_release(fd);
         answer_continue(n); /* a new backlog */
         return;
     }
     if (!notif_valid(n)) {
-        close(fd);
+        fd_release(fd);
         return;
     }
     int error = listen(fd, (int)n->data.args[1]) ? errno : 0;
-    close(fd); /* a duplicate kept longer would keep the port after the program's close */
+    fd_release(fd); /* a duplicate kept longer would keep the port after the program's close */
     if (error) {
         answer_error(n, error);
         return;
@@ -124,7 +127,7 @@ void on_listen(const notif *n) {
         s->bound = true;
         s->asked = s->actual = name;
     }
-    report(n, s);
+    report(n, s, &i);
     if (config.incoming) hold(n, s);
     else answer_value(n, 0);
 }
@@ -133,7 +136,7 @@ static void undo(const struct call *c) {
     int fd = fd_duplicate(c->n.pid, (int)c->n.data.args[0]);
     struct info i;
     if (fd >= 0 && sock_info(fd, &i) && i.cookie == c->cookie) shutdown(fd, SHUT_RD); /* tcp(7): a listener becomes idle */
-    if (fd >= 0) close(fd);
+    if (fd >= 0) fd_release(fd);
 }
 void listen_answered(uint64_t id, int error) {
     bool undone = false;
@@ -160,7 +163,7 @@ static void closed(struct sock *s);
 void listen_expired(struct call *c) {
     struct sock *s = sock_find(c->cookie);
     uint64_t id = c->id;
-    warn("listen of process %d: no answer in 60 s", process_of(c->n.pid));
+    warn("listen of process %d: no answer in %u s", process_of(c->n.pid), config.limit_ms.listen / 1000);
     if (s && s->listening && s->listener_id == id) closed(s);
     listen_answered(id, ETIMEDOUT);
 }

@@ -25,7 +25,7 @@ static void drop(struct made **at) {
     struct made *m = *at;
     dropped_listener |= m->stream && sock_flag(m->fd, SOL_SOCKET, SO_ACCEPTCONN);
     *at = m->next;
-    close(m->fd);
+    fd_release(m->fd);
     free(m);
     count--;
 }

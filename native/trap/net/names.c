@@ -97,7 +97,7 @@ void on_name(const notif *n, bool peer) {
         }
     }
     bool shown = peer && fd >= 0 && i.domain == AF_UNIX && unix_peer(n, sock_find(i.cookie));
-    if (fd >= 0) close(fd);
+    if (fd >= 0) fd_release(fd);
     if (shown) return;
     struct sockaddr_storage ss;
     socklen_t length = name.family ? addr_to_sockaddr(&name, i.domain, &ss) : 0;

@@ -103,7 +103,7 @@ void on_receive(const notif *n) {
         now.until = now_ns() + seconds * 1000000000ull + (uint64_t)timeout.tv_nsec;
     }
     if (receive_attempt(&now)) {
-        close(now.fd);
+        fd_release(now.fd);
         return;
     }
     struct call *c = call_hold(HELD_RECEIVE, n, now.fd, 0);
@@ -116,6 +116,6 @@ void on_receive(const notif *n) {
     call_watch(c, EPOLLIN | EPOLLET); /* read until nothing is left; an error in the error queue would stay an event for ever */
     return;
 native:
-    if (now.fd >= 0) close(now.fd);
+    if (now.fd >= 0) fd_release(now.fd);
     answer_continue(n);
 }

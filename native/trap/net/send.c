@@ -188,7 +188,7 @@ void on_send(const notif *n) {
         wait_for_room(&s);
         return;
     }
-    if (s.fd >= 0) close(s.fd);
+    if (s.fd >= 0) fd_release(s.fd);
     if (k == ASKED) ask(&s);
     else if (k == NATIVE) answer_continue(n);
     else answer_result(n, k);
@@ -212,7 +212,7 @@ void datagram_answered(uint64_t id, uint8_t outcome, int32_t error, const struct
 }
 void datagram_expired(struct call *c) {
     struct relay *r = relay_asked(c->id);
-    warn("process %d: no answer in 10 s to where its datagrams go", process_of(c->n.pid));
+    warn("process %d: no answer in %u s to where its datagrams go", process_of(c->n.pid), config.limit_ms.datagram / 1000);
     if (r) relay_drop(r, true);
     answer_error(&c->n, ENETUNREACH);
     call_end(c);

@@ -16,6 +16,7 @@ uint64_t sock_timeout(int fd, int name) {
     struct timeval t = {0, 0};
     socklen_t n = sizeof t;
     getsockopt(fd, SOL_SOCKET, name, &t, &n);
+    if (t.tv_sec > 1000000000) t.tv_sec = 1000000000; /* 30 years; as nanoseconds more may not fit */
     return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_usec * 1000ull;
 }
 bool sock_info(int fd, struct info *i) {

@@ -90,10 +90,10 @@ static void fail(struct call *c, int error) {
     call_end(c);
 }
 /* Returns an errno. EAGAIN: the backlog is full, or a blocking connect would wait for it. */
-static int connect_to(int fd, const struct sockaddr_un *to, socklen_t n, bool blocking) {
-    if (blocking) interrupt_begin();
+static int connect_to(int fd, const struct sockaddr_un *to, socklen_t n) {
+    interrupt_begin(); /* whatever O_NONBLOCK says: another thread may just change it */
     int error = connect(fd, (const void *)to, n) ? errno : 0;
-    if (blocking) interrupt_end();
+    interrupt_end();
     return error == EINTR ? EAGAIN : error;
 }
 /* A listener that only this connection uses. Its name is the kernel's choice (autobind, unix(7)) and others may connect to it first, but only we
@@ -106,7 +106,7 @@ static int private_pair(struct call *c, int *ours) {
     if (!error && (bind(listener, (void *)&name, n) || listen(listener, 16))) error = errno;
     n = sizeof name;
     if (!error && getsockname(listener, (void *)&name, &n)) error = errno;
-    if (!error) error = connect_to(c->fd, &name, n, !c->nonblocking);
+    if (!error) error = connect_to(c->fd, &name, n);
     while (!error && *ours < 0) {
         struct ucred peer = {0};
         socklen_t m = sizeof peer;
@@ -132,14 +132,14 @@ void unix_progress(struct call *c) {
     if (!notif_valid(&c->n)) return; /* the tick sees to it */
     memcpy(to.sun_path, c->text, strlen(c->text) + 1);
     if (c->info.type == SOCK_STREAM) {
-        error = connect_to(c->fd, &to, sizeof to, !c->nonblocking);
+        error = connect_to(c->fd, &to, sizeof to);
         if (error == EAGAIN) return;
         if (error) fail(c, error);
         else connected(c);
         return;
     }
     stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    error = stream < 0 ? errno : connect_to(stream, &to, sizeof to, false);
+    error = stream < 0 ? errno : connect_to(stream, &to, sizeof to);
     if (!error) error = private_pair(c, &packets);
     if (!error) {
         bridge_open(packets, stream);
@@ -216,7 +216,7 @@ static int decide(const notif *n, int fd, const char *name, size_t length) {
     struct sock *s = sock_find(i.cookie);
     if (s && s->relayed) {
         answer_error(n, EISCONN); /* the kernel would look for the path first */
-        close(fd);
+        fd_release(fd);
         return 0;
     }
     if (getpeername(fd, (void *)&peer, &m) == 0 || sock_flag(fd, SOL_SOCKET, SO_ACCEPTCONN)) return -1; /* EISCONN, EINVAL */
@@ -230,7 +230,7 @@ static int decide(const notif *n, int fd, const char *name, size_t length) {
             earlier->attached = true;
             if (earlier->answered) go_on(earlier);
         }
-        close(fd);
+        fd_release(fd);
         return 0;
     }
     free(s->path);
@@ -242,7 +242,7 @@ static int decide(const notif *n, int fd, const char *name, size_t length) {
     c->info = i;
     c->nonblocking = fcntl(fd, F_GETFL) & O_NONBLOCK;
     uint64_t patience = sock_timeout(fd, SO_SNDTIMEO);
-    if (c->nonblocking) c->limit = now_ns() + HOLD_NONBLOCKING;
+    if (c->nonblocking && c->limit > now_ns() + HOLD_NONBLOCKING) c->limit = now_ns() + HOLD_NONBLOCKING;
     else if (patience) c->deadline = now_ns() + patience;
     ask(c, s);
     return 0;
@@ -271,11 +271,11 @@ bool on_connect_unix(const notif *n, const struct sockaddr_un *to, socklen_t len
         return false;
     }
     if (!notif_valid(n)) {
-        close(fd);
+        fd_release(fd);
         return true;
     }
     if (decide(n, fd, to->sun_path, m) == 0) return true;
-    close(fd);
+    fd_release(fd);
     return false;
 }
 /* getpeername of a socket that we connected: the path that it asked for. */

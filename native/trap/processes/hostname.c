@@ -14,13 +14,8 @@ static bool named_otherwise(pid_t tid, const struct utsname *now) {
     return stat("/proc/self/ns/uts", &ours) || stat(path, &its) || ours.st_ino != its.st_ino;
 }
 static unsigned long personality_of(pid_t tid) {
-    char path[40], text[16] = "";
-    snprintf(path, sizeof path, "/proc/%d/personality", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    if (read(fd, text, sizeof text - 1) < 0) text[0] = 0;
-    close(fd);
-    return strtoul(text, NULL, 16);
+    const char *text = proc_text(tid, "personality");
+    return text ? strtoul(text, NULL, 16) : 0;
 }
 /* The caller's personality decides on machine and release (setarch(8)): we take it on for our own call. */
 static bool uname_as(pid_t tid, struct utsname *u) {

@@ -57,11 +57,10 @@ static void words_of_call(const notif *n, struct words *w) {
     }
 }
 static void words_of_process(pid_t process, struct words *w) {
-    char path[40], text[4096];
-    snprintf(path, sizeof path, "/proc/%d/cmdline", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[4096];
+    int fd = proc_open(process, "cmdline", O_RDONLY);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) proc_close(fd);
     w->n = 0;
     for (char *at = text; n > 0 && w->n < WORDS;) {
         char *end = memchr(at, 0, (size_t)n);
