@@ -1,5 +1,6 @@
 /* process.c - descriptors, thread groups and pending signals of the tree. */
 #include "trap.h"
+#include <dirent.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -109,6 +110,28 @@ static const struct status *leader_status(pid_t tgid) {
     }
     return leader.tgid ? &leader : NULL;
 }
+/* SIGCHLD goes to the thread that made the child, not to the main one (do_notify_parent() in kernel/signal.c). */
+#define CHILD (1ull << (SIGCHLD - 1))
+static bool has_children(pid_t tid) {
+    char name[40];
+    snprintf(name, sizeof name, "task/%d/children", tid);
+    return proc_text(tid, name) != NULL;
+}
+static enum pending child_pending(pid_t tid, pid_t tgid) {
+    char path[40];
+    struct dirent *e;
+    bool mine = has_children(tid), others = false;
+    struct status s;
+    snprintf(path, sizeof path, "/proc/%d/task", tgid);
+    DIR *tasks = opendir(path);
+    while (tasks && !others && (e = readdir(tasks))) {
+        pid_t other = (pid_t)atoi(e->d_name);
+        others = other > 0 && other != tid && has_children(other) && status_read(other, &s) && !(s.blocked & CHILD);
+    }
+    if (tasks) closedir(tasks);
+    if (mine) return others ? PENDING_MAYBE : PENDING_CERTAIN;
+    return others || tid != tgid ? PENDING_NONE : PENDING_MAYBE;
+}
 /* A signal sent to the process goes to its main thread unless that one blocks it: only then can it be another's.
  * PENDING_CERTAIN matters: a restart code without a pending signal would leak errno 512 to the program. */
 enum pending signal_pending(pid_t tid) {
@@ -120,7 +143,12 @@ enum pending signal_pending(pid_t tid) {
     if (s.own & ~s.blocked & ~s.ignored) return PENDING_CERTAIN;
     unsigned long long shared = s.shared & ~s.blocked & ~s.ignored;
     if (!shared) return PENDING_NONE;
-    if (tid == s.tgid || s.threads == 1) return PENDING_CERTAIN;
+    if (s.threads == 1) return PENDING_CERTAIN;
+    if (shared == CHILD) {
+        enum pending child = child_pending(tid, s.tgid);
+        if (child != PENDING_NONE || tid == s.tgid) return child;
+    }
+    if (tid == s.tgid) return PENDING_CERTAIN;
     return leader && (shared & leader->blocked) ? PENDING_MAYBE : PENDING_NONE;
 }
 

@@ -39,12 +39,11 @@ static bool names_program(const char *script, const char *program) {
     return false;
 }
 bool script_of(pid_t tid, char script[PATH_MAX]) {
-    char name[40], line[PATH_MAX], link[PATH_MAX];
+    char line[PATH_MAX], link[PATH_MAX];
     struct stat st;
-    snprintf(name, sizeof name, "/proc/%d/cmdline", tid);
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    int fd = proc_open(tid, "cmdline", O_RDONLY);
     ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1);
-    if (fd >= 0) close(fd);
+    if (fd >= 0) proc_close(fd);
     if (n <= 0) return false;
     line[n] = 0;
     const char *word = line + strlen(line) + 1;
