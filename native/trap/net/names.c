@@ -67,6 +67,7 @@ static struct sock *known_by_inode(int64_t inode) {
     struct info i = {.inode = (uint64_t)inode, .cookie = 1ull << 63 | (uint64_t)inode}; /* none that the kernel gives */
     struct addr via, peer, local;
     if (s) return s->relayed || s->accepted ? s : NULL;
+    if (inode >= 0 && !peer_count) wire_receive(false); /* as in peer_lookup */
     if (inode < 0 || !peer_count || !inode_peer((uint64_t)inode, &i.domain, &via) || !peer_lookup(&via, &peer, &local)) return NULL;
     s = sock_make(&i);
     s->accepted = true;

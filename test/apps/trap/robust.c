@@ -170,7 +170,7 @@ int main(int argc, char **argv) {
         if (connect(out, (void *)&own, sizeof own) || send(out, "data", 4, 0) != 4) return 5;
         while ((last = dup(0)) >= 0) continue;
         fcntl(s, F_SETFL, O_NONBLOCK);
-        for (int i = 0, times = atoi(argv[2]); i < times; rest(30)) {
+        for (int i = 0, times = atoi(argv[2]); i < times; rest(120)) {
             n = sizeof peer;
             if (accept(s, (void *)&peer, &n) >= 0) return 6;
             i += errno == EMFILE;
