@@ -62,7 +62,7 @@ export function forward(
     const ends = Promise.all(channels.map(({closed}) => closed))
     void ends.then(() => ws.close(1000))
     ws.on('message', (data: RawData) => {
-      const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)
+      const bytes = Array.isArray(data) ? Buffer.concat(data) : (data as Buffer)
       const number = bytes[0]
       if (number === undefined || number % 2 === 1) return
       channels[number / 2]?.write(bytes.subarray(1))

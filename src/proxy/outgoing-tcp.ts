@@ -36,7 +36,7 @@ export interface OutgoingTcpPorts {
  */
 export class OutgoingTcpProxy {
   readonly #ports: OutgoingTcpPorts
-  readonly #relays = new Map<4 | 6, Promise<net.Server>>()
+  readonly #relays = new Map<4 | 6, Promise<{server: net.Server; at: Endpoint}>>()
   readonly #streams: TunnelStreams
   /** Connections of the agent whose program's socket has not been accepted yet, by source address. */
   readonly #expected = new Map<string, (socket: net.Socket | undefined) => void>()
@@ -52,17 +52,9 @@ export class OutgoingTcpProxy {
 
   /** Answers the trap's question for one connect(2). */
   async connect(request: ConnectRequest): Promise<ConnectAnswer> {
-    const relay = await this.#relay(request.relayFamily)
+    const {at: relay} = await this.#relay(request.relayFamily)
     const remote = this.#connect(request.remote)
-    const hurried = new Promise<'hurried'>((resolve) => {
-      if (request.hurry.aborted) resolve('hurried')
-      else request.hurry.addEventListener('abort', () => resolve('hurried'), {once: true})
-    })
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), this.#ports.connectMs ?? 75_000)
-    })
-    const first = await Promise.race([remote, hurried, late]).finally(() => clearTimeout(timer))
+    const first = await this.#first(remote, request.hurry)
     if (first === 'late') {
       remote.then(
         (result) => result.type === 'Ok' && this.#settle(result.value.connectionId, undefined),
@@ -97,7 +89,7 @@ export class OutgoingTcpProxy {
   close(): void {
     for (const relay of this.#relays.values())
       void relay.then(
-        (server) => server.close(),
+        ({server}) => server.close(),
         () => {},
       )
     this.#streams.reset()
@@ -105,21 +97,42 @@ export class OutgoingTcpProxy {
     for (const settle of [...this.#expected.values()]) settle(undefined)
   }
 
+  /** What comes first: the agent's word, the end of the caller's patience, or the time limit. */
+  #first(remote: Promise<ConnectReply>, hurry: AbortSignal): Promise<ConnectReply | 'hurried' | 'late'> {
+    return new Promise((resolve, reject) => {
+      if (hurry.aborted) return resolve('hurried')
+      const clear = () => {
+        clearTimeout(timer)
+        hurry.removeEventListener('abort', hurried)
+      }
+      const end = (word: ConnectReply | 'hurried' | 'late') => {
+        clear()
+        resolve(word)
+      }
+      const hurried = () => end('hurried')
+      const timer = setTimeout(end, this.#ports.connectMs ?? 75_000, 'late')
+      hurry.addEventListener('abort', hurried)
+      remote.then(end, (error: Error) => {
+        clear()
+        reject(error)
+      })
+    })
+  }
+
   #connect(remote: Endpoint): Promise<ConnectReply> {
     return this.#ports.connect(remote, ({connectionId}) => this.#streams.expect(connectionId))
   }
 
-  async #relay(family: 4 | 6): Promise<Endpoint> {
+  #relay(family: 4 | 6): Promise<{server: net.Server; at: Endpoint}> {
     let relay = this.#relays.get(family)
     if (!relay) {
       relay = this.#listen(family === 4 ? this.#ports.address : '::1')
       this.#relays.set(family, relay)
     }
-    const {address, port} = (await relay).address() as net.AddressInfo
-    return {address, port}
+    return relay
   }
 
-  #listen(host: string): Promise<net.Server> {
+  #listen(host: string): Promise<{server: net.Server; at: Endpoint}> {
     const server = net.createServer({noDelay: true, allowHalfOpen: true, pauseOnConnect: true}, (socket) => {
       const key = keyOf({address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0})
       socket.on('error', () => {}) // a reset before the stream exists; 'close' cleans up
@@ -134,7 +147,10 @@ export class OutgoingTcpProxy {
     })
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen({host, port: 0, backlog: 4096}, () => resolve(server))
+      server.listen({host, port: 0, backlog: 4096}, () => {
+        const {address, port} = server.address() as net.AddressInfo
+        resolve({server, at: {address, port}})
+      })
     })
   }
 

@@ -39,10 +39,29 @@ const operationNames = new Map<number, FileOperation>(
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
 
 /** A question that the session has not answered, or whose connection is not yet made. */
-interface Question {
-  hurry: AbortController
-  gone: AbortController
+class Question {
+  readonly hurry = new Happening()
+  readonly gone = new Happening()
   onConnected?: (source: Address | undefined) => void
+}
+
+/** Something that may happen, as a signal for who asks; an AbortController is dear, and most are never looked at. */
+class Happening {
+  private controller: AbortController | undefined
+  private happened = false
+
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController()
+      if (this.happened) this.controller.abort()
+    }
+    return this.controller.signal
+  }
+
+  happen(): void {
+    this.happened = true
+    this.controller?.abort()
+  }
 }
 
 /**
@@ -183,7 +202,7 @@ class Connection {
         void this.connect(message)
         break
       case 'connectHurry':
-        this.questions.get(message.id)?.hurry.abort()
+        this.questions.get(message.id)?.hurry.happen()
         break
       case 'connectGone':
         this.gone(message.id)
@@ -233,7 +252,7 @@ class Connection {
   private async connect(message: Fields<'connect'>): Promise<void> {
     const {id, flags, remote} = message
     if (!remote) throw new Error('a connect without an address')
-    const question: Question = {hurry: new AbortController(), gone: new AbortController()}
+    const question = new Question()
     this.questions.set(id, question)
     const nowhere = undefined
     try {
@@ -243,8 +262,12 @@ class Connection {
         unconnected: (flags & connectFlags.unconnected) !== 0,
         remote,
         relayFamily: flags & connectFlags.relayIpv6 ? 6 : 4,
-        hurry: question.hurry.signal,
-        gone: question.gone.signal,
+        get hurry() {
+          return question.hurry.signal
+        },
+        get gone() {
+          return question.gone.signal
+        },
       })
       const gone = !this.questions.has(id)
       if ('relay' in answer) {
@@ -350,7 +373,7 @@ class Connection {
   private gone(id: number): void {
     const question = this.questions.get(id)
     this.questions.delete(id)
-    question?.gone.abort()
+    question?.gone.happen()
     question?.onConnected?.(undefined)
   }
 

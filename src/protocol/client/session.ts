@@ -49,6 +49,8 @@ export class ClientSession {
   #handshake: Pending<void> | undefined
   #ping: PingMonitor | undefined
   #version: string
+  /** What is known of this version's capabilities: asked for each message. */
+  readonly #gates = new Map<GateName, boolean>()
   #ended: ConnectionError | undefined
 
   private constructor(channel: ByteChannel, options: ClientSessionOptions) {
@@ -75,7 +77,9 @@ export class ClientSession {
 
   /** Whether the agent has a capability. */
   supports(gate: GateName): boolean {
-    return supports(this.#version, gate)
+    let supported = this.#gates.get(gate)
+    if (supported === undefined) this.#gates.set(gate, (supported = supports(this.#version, gate)))
+    return supported
   }
 
   /** The connection below: `pause`, `resume`, `drained`, `queuedBytes`, `activeStreams`, `closed`. */
@@ -266,6 +270,7 @@ export class ClientSession {
     if (!handshake) return this.#check('a second version response')
     this.#handshake = undefined
     this.#version = minVersion(this.#announced, version)
+    this.#gates.clear()
     handshake.resolve()
   }
 
