@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 import type {Int64} from '../../protocol/index.ts'
 import type {pathClasses} from '../../trap/types.ts'
 import {childOf} from './metadata.ts'
@@ -20,6 +21,10 @@ export interface Entry {
 const BATCH = 128
 /** Questions about one directory that are on their way at the same time. */
 const WINDOW = 4
+/** More new entries than this share an inode until they are looked at. */
+const MANY = 1000
+/** How long in ms a listing keeps others waiting at a time. */
+const TURN_MS = 10
 /** DT_* of <dirent.h>. */
 const DT_DIR = 4
 const DT_LNK = 10
@@ -82,16 +87,25 @@ export function visibleEntries(
   return [...shown.values()]
 }
 
-/** Makes the mirror's directory show these entries. Copies that are there stay. @throws errors of the local disk */
-export function showEntries(
+/**
+ * Makes the mirror's directory show these entries. Copies that are there stay. A large directory is done in parts, so that
+ * others get their turn. @throws errors of the local disk
+ */
+export async function showEntries(
   mirror: Mirror,
   directory: string,
   entries: readonly Entry[],
   classify: (path: string) => PathClass,
-): void {
+): Promise<void> {
+  let turn = performance.now() + TURN_MS
+  const pause = async () => {
+    await nextTurn()
+    turn = performance.now() + TURN_MS
+  }
   const missing = new Map(entries.map((entry) => [entry.name, entry]))
   const shown = new Map(missing)
   for (const there of mirror.names(directory)) {
+    if (performance.now() > turn) await pause()
     const path = childOf(directory, there.name)
     const entry = shown.get(there.name)
     if (entry && fits(there, entry)) missing.delete(there.name)
@@ -100,7 +114,10 @@ export function showEntries(
     else if (!entry && there.isDirectory() && classify(path) === 'local') continue
     else mirror.remove(path)
   }
-  for (const entry of missing.values()) mirror.standIn(childOf(directory, entry.name), entry.type)
+  for (const entry of missing.values()) {
+    if (performance.now() > turn) await pause()
+    mirror.standIn(childOf(directory, entry.name), entry.type, missing.size <= MANY)
+  }
 }
 
 /** A link in the target may be here what it leads to. */

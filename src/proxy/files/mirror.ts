@@ -43,6 +43,8 @@ export class Mirror {
   readonly #directories = new Map<string, Metadata>()
   /** Regular files that only show a name so far: they become placeholders, so that the listing told their inode. */
   readonly #standIns = new Set<string>()
+  /** An empty file whose names are those of large listings. */
+  #blank: string | undefined
   #next = 0
   /** Empty files that are there to become copies: to create one can cost most of a round trip. */
   readonly #spare: string[] = []
@@ -203,15 +205,41 @@ export class Mirror {
     this.#touchParent(remote)
   }
 
-  /** An entry that shows a name and its type in a listing, unless something is there already. */
-  standIn(remote: string, type: 'directory' | 'link' | 'file'): void {
+  /**
+   * An entry that shows a name and its type in a listing, unless something is there already.
+   * @param own whether a file gets an inode of its own; else it shares one: to create a file takes many times as long as to link it
+   */
+  standIn(remote: string, type: 'directory' | 'link' | 'file', own: boolean): void {
     const place = this.local(remote)
-    if (type === 'directory') fs.mkdirSync(place, {mode: 0o755})
-    else if (type === 'link') fs.symlinkSync(NOWHERE, place)
-    else {
-      fs.closeSync(fs.openSync(place, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
-      this.#standIns.add(remote)
+    try {
+      if (type === 'directory') fs.mkdirSync(place, {mode: 0o755})
+      else if (type === 'link') fs.symlinkSync(NOWHERE, place)
+      else if (own || !this.#linkBlank(place)) {
+        fs.closeSync(fs.openSync(place, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
+        this.#standIns.add(remote)
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
+  }
+
+  /** One more name for an empty file; false where there are no hard links, or no more of them. */
+  #linkBlank(place: string): boolean {
+    for (const again of [true, false]) {
+      if (this.#blank === undefined) {
+        this.#blank = this.#temporary()
+        fs.closeSync(fs.openSync(this.#blank, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600))
+      }
+      try {
+        fs.linkSync(this.#blank, place)
+        return true
+      } catch (error) {
+        const {code} = error as NodeJS.ErrnoException
+        if (code === 'EEXIST' || code === 'ENOENT') throw error
+        if (again) this.#blank = undefined
+      }
+    }
+    return false
   }
 
   /** A link of the target leads elsewhere now: it is renamed over the old one, as the target did. */

@@ -206,8 +206,8 @@ export class Readers {
   }
 
   /** Makes a directory of the mirror show these entries. @throws errors of the local disk */
-  show(path: string, entries: readonly Entry[]): void {
-    showEntries(this.#options.mirror, path, entries, this.#options.classify)
+  show(path: string, entries: readonly Entry[]): Promise<void> {
+    return showEntries(this.#options.mirror, path, entries, this.#options.classify)
   }
 
   /**
@@ -239,7 +239,7 @@ export class Readers {
     const {requests, mirror, classify} = this.#options
     const entries = visibleEntries(path, await readDirectory(requests, fd, path), classify)
     mirror.adopt(path, found)
-    this.show(path, entries)
+    await this.show(path, entries)
     mirror.setTimes(path, found)
   }
 

@@ -353,6 +353,26 @@ describe('opening remote directories', () => {
     expect(room.count('ReadDirBatch')).toBe(0)
   })
 
+  it('lists 20,000 names by one inode, and gives each its file when it is asked for', async () => {
+    await open()
+    const ask = room.ask.bind(room)
+    fs.mkdirSync(room.at('many'))
+    fs.writeFileSync(room.at('many/blank'), '')
+    for (let count = 0; count < 20_000; count++) fs.linkSync(room.at('many/blank'), room.at(`many/${count}`))
+    const {source} = await ask('open', '/many', {flags: fs.constants.O_DIRECTORY})
+    const listed = fs.readdirSync(source!, {withFileTypes: true})
+    expect(listed).toHaveLength(20_001)
+    expect(listed.every((entry) => entry.isFile())).toBe(true)
+    expect(fs.statSync(`${source}/1`).ino).toBe(fs.statSync(`${source}/2`).ino)
+    fs.rmSync(room.at('many/7'))
+    fs.writeFileSync(room.at('many/7'), 'seven')
+    fs.rmSync(room.at('many/8'))
+    fs.writeFileSync(room.at('many/8'), 'eight')
+    expect([text(await ask('open', '/many/7')), text(await ask('open', '/many/8'))]).toEqual(['seven', 'eight'])
+    expect(fs.statSync(`${source}/9`).size).toBe(0)
+    expect(fs.statSync(`${source}/7`).ino).not.toBe(fs.statSync(`${source}/8`).ino)
+  })
+
   it('refuses a file as a directory', async () => {
     const {ask} = bound(await open())
     fs.writeFileSync(room.at('f'), '')
