@@ -38,6 +38,7 @@ bool process_ended(pid_t tid) { /* or about to: a zombie has no descriptors */
 }
 pid_t process_of(pid_t tid) {
     struct status s;
+    if (syscall(SYS_tgkill, tid, tid, 0) == 0 || errno == EPERM) return tid; /* its first thread: a twentieth of what reading costs */
     return status_read(tid, &s) && s.tgid ? s.tgid : tid;
 }
 bool process_image(pid_t process, struct image *i) {

@@ -219,8 +219,13 @@ export function addressText(family: 4 | 6, bytes: Uint8Array): string {
   return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`
 }
 
+/** Length and type of a frame. */
+const headSize = 5
+
+/** Grows as needed; a frame's head is written last. */
 class Writer {
-  readonly parts: Buffer[] = []
+  private bytes = Buffer.allocUnsafe(512)
+  private end = headSize
 
   write(type: FieldType, value: unknown): void {
     if (typeof type !== 'string') {
@@ -235,52 +240,80 @@ class Writer {
     } else this.scalar(type, value)
   }
 
+  frame(id: number): Buffer {
+    const length = this.end - headSize + 1
+    if (length > frameLimit) throw new WireError('a message larger than 16 MiB')
+    this.bytes.writeUInt32LE(length, 0)
+    this.bytes[4] = id
+    return this.bytes.subarray(0, this.end)
+  }
+
+  /** Where the next `length` bytes go. */
+  private take(length: number): number {
+    const at = this.end
+    this.end += length
+    if (this.end > this.bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.end, this.bytes.length * 2))
+      this.bytes.copy(larger, 0, 0, at)
+      this.bytes = larger
+    }
+    return at
+  }
+
   private scalar(type: keyof Scalars, value: unknown): void {
     switch (type) {
       case 'u8':
-        this.parts.push(Buffer.from([value as number]))
+        this.bytes[this.take(1)] = value as number
         break
       case 'u32': {
-        const bytes = Buffer.alloc(4)
-        bytes.writeUInt32LE(value as number)
-        this.parts.push(bytes)
+        const at = this.take(4)
+        this.bytes.writeUInt32LE(value as number, at)
         break
       }
       case 'u64': {
-        const bytes = Buffer.alloc(8)
-        bytes.writeBigUInt64LE(BigInt(value as number))
-        this.parts.push(bytes)
+        const number = value as number
+        const at = this.take(8)
+        if (Number.isSafeInteger(number)) {
+          this.bytes.writeUInt32LE(number % 2 ** 32, at)
+          this.bytes.writeUInt32LE(Math.floor(number / 2 ** 32), at + 4)
+        } else this.bytes.writeBigUInt64LE(BigInt(number), at)
         break
       }
       case 'i64': {
-        const bytes = Buffer.alloc(8)
-        bytes.writeBigInt64LE(BigInt(value as number))
-        this.parts.push(bytes)
+        const at = this.take(8)
+        this.bytes.writeBigInt64LE(BigInt(value as number), at)
         break
       }
       case 'bytes':
-        this.scalar('u32', (value as Uint8Array).length)
-        this.parts.push(Buffer.from(value as Uint8Array))
+        this.block(value as Uint8Array)
         break
       case 'string': {
-        const bytes = Buffer.from(value as string)
-        if (bytes.includes(0)) throw new WireError('a zero byte inside a string')
-        this.scalar('u32', bytes.length)
-        this.parts.push(bytes)
+        const text = value as string
+        if (text.includes('\0')) throw new WireError('a zero byte inside a string')
+        const length = Buffer.byteLength(text)
+        this.scalar('u32', length)
+        const at = this.take(length)
+        this.bytes.write(text, at, 'utf8')
         break
       }
       case 'address': {
-        const bytes = Buffer.alloc(19)
+        const at = this.take(19)
+        this.bytes.fill(0, at, at + 19)
         const address = value as Address | undefined
         if (address) {
           const ip = addressBytes(address.address)
-          bytes[0] = ip.family
-          bytes.set(ip.bytes, 1)
-          bytes.writeUInt16LE(address.port, 17)
+          this.bytes[at] = ip.family
+          this.bytes.set(ip.bytes, at + 1)
+          this.bytes.writeUInt16LE(address.port, at + 17)
         }
-        this.parts.push(bytes)
       }
     }
+  }
+
+  private block(value: Uint8Array): void {
+    this.scalar('u32', value.length)
+    const at = this.take(value.length)
+    this.bytes.set(value, at)
   }
 }
 
@@ -292,12 +325,7 @@ export function encode<N extends MessageName>(name: N, fields: Fields<N>): Buffe
   const writer = new Writer()
   const types: Record<string, FieldType> = messages[name].fields
   for (const [key, type] of Object.entries(types)) writer.write(type, (fields as Record<string, unknown>)[key])
-  const body = Buffer.concat(writer.parts)
-  if (body.length + 1 > frameLimit) throw new WireError('a message larger than 16 MiB')
-  const head = Buffer.alloc(5)
-  head.writeUInt32LE(body.length + 1)
-  head[4] = messages[name].id
-  return Buffer.concat([head, body])
+  return writer.frame(messages[name].id)
 }
 
 class Reader {

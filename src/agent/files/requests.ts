@@ -296,22 +296,13 @@ export class FileRequests {
   async #open(path: string, options: OpenOptions, from = '/'): Promise<number> {
     const flags = openFlags(options)
     if (flags === undefined) throw new RequestError({type: 'RemoteIO', value: einval})
-    const handle = await this.#files.open(path, flags, from)
-    try {
-      if (!(await handle.stat()).isDirectory())
-        return this.#table.add({
-          kind: 'file',
-          handle,
-          offset: 0n,
-          append: options.append,
-          reads: !options.write && !options.append,
-        })
-      const absolute = path.startsWith('/') ? path : `${from}/${path}`
-      return this.#table.add({kind: 'directory', handle, path: absolute})
-    } catch (error) {
-      await handle.close()
-      throw error
+    const {handle, directory} = await this.#files.opened(path, flags, from)
+    if (!directory) {
+      const reads = !options.write && !options.append
+      return this.#table.add({kind: 'file', handle, offset: 0n, append: options.append, reads})
     }
+    const absolute = path.startsWith('/') ? path : `${from}/${path}`
+    return this.#table.add({kind: 'directory', handle, path: absolute})
   }
 
   async #stat(request: Extract<FileRequest, {type: 'Xstat'}>['value']): Promise<BigIntStats> {

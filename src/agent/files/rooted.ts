@@ -1,6 +1,16 @@
-import {closeSync, constants, open as openFile, readlinkSync, type BigIntStats, type Stats} from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  open as openFile,
+  readlinkSync,
+  type BigIntStats,
+  type Stats,
+} from 'node:fs'
 import {access, lstat, mkdir, open, readlink, stat, type FileHandle} from 'node:fs/promises'
 import {promisify} from 'node:util'
+import {Mounts} from './mounts.ts'
 import type {Ownership} from './ownership.ts'
 import {errno, O_PATH, Walk, type Root} from './walk.ts'
 
@@ -101,7 +111,8 @@ export class RootedFiles {
       for (;;) {
         const name = await walk.last()
         if (name === undefined) return stat(walk.directory, {bigint: true})
-        const found = await lstat(`${walk.directory}/${name}`, {bigint: true})
+        const entry = `${walk.directory}/${name}`
+        const found = walk.atOnce ? lstatNow(entry) : await lstat(entry, {bigint: true})
         if (!found.isSymbolicLink() || (!follow && !walk.directoryWanted)) {
           if (walk.directoryWanted && !found.isDirectory()) throw errno('ENOTDIR', 20, 'not a directory')
           return found
@@ -116,12 +127,17 @@ export class RootedFiles {
    * end of a FIFO (reads and writes then do not wait either), never makes a terminal ours.
    * @throws as `locate`
    */
-  open(path: string, flags: number, from = '/'): Promise<FileHandle> {
+  async open(path: string, flags: number, from = '/'): Promise<FileHandle> {
+    return (await this.opened(path, flags, from)).handle
+  }
+
+  /** As `open`; `directory` is whether it is one. @throws as `locate` */
+  opened(path: string, flags: number, from = '/'): Promise<{handle: FileHandle; directory: boolean}> {
     const all = flags | O_NONBLOCK | O_NOCTTY
     return this.#walk(path, from, async (walk) => {
       for (;;) {
         const name = await walk.last()
-        if (name === undefined) return open(walk.directory, all)
+        if (name === undefined) return typed(await open(walk.directory, all), false)
         // A slash behind the name would make the kernel follow a link there, out of the root perhaps.
         if (walk.directoryWanted && flags & O_CREAT) throw errno('EISDIR', 21, 'is a directory')
         const directory = walk.directoryWanted ? O_DIRECTORY : 0
@@ -131,7 +147,7 @@ export class RootedFiles {
             ? this.#create(entry, all | O_NOFOLLOW, walk.directory)
             : open(entry, all | directory | O_NOFOLLOW)
         const opened = await opening.catch((error: NodeJS.ErrnoException) => error)
-        if (!(opened instanceof Error)) return opened
+        if (!(opened instanceof Error)) return typed(opened, walk.atOnce)
         // A link gives ELOOP, or ENOTDIR where a directory is wanted; with O_EXCL it is not followed.
         const link = opened.code === 'ELOOP' || (opened.code === 'ENOTDIR' && (await isLink(entry)))
         if (!link || flags & O_EXCL) throw opened
@@ -245,6 +261,22 @@ export class RootedFiles {
   }
 }
 
+async function typed(handle: FileHandle, atOnce: boolean): Promise<{handle: FileHandle; directory: boolean}> {
+  try {
+    const stats = atOnce ? fstatSync(handle.fd) : await handle.stat()
+    return {handle, directory: stats.isDirectory()}
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+function lstatNow(path: string): BigIntStats {
+  const found = lstatSync(path, {bigint: true, throwIfNoEntry: false})
+  if (!found) throw errno('ENOENT', 2, 'no such file or directory')
+  return found
+}
+
 function isLink(path: string): Promise<boolean> {
   return lstat(path).then(
     (stats) => stats.isSymbolicLink(),
@@ -255,5 +287,7 @@ function isLink(path: string): Promise<boolean> {
 async function openRoot(path: string): Promise<Root> {
   const fd = await openPath(path, O_PATH | O_DIRECTORY)
   const name = readlinkSync(`/proc/self/fd/${fd}`)
-  return {fd, name: name === '/' ? '' : name}
+  // Mount points are told as the process sees them whose root directory it is.
+  const process = /^(\/proc\/\d+)\/root\/*$/.exec(path)?.[1] ?? '/proc/self'
+  return {fd, name: name === '/' ? '' : name, mounts: new Mounts(`${process}/mountinfo`), direct: new Map()}
 }

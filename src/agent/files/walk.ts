@@ -1,6 +1,7 @@
-import {closeSync, constants, fstat, open as openFile, readlinkSync} from 'node:fs'
+import {closeSync, constants, fstat, open as openFile, openSync, readlinkSync} from 'node:fs'
 import {readlink} from 'node:fs/promises'
 import {promisify} from 'node:util'
+import type {Mounts} from './mounts.ts'
 
 /** Symbolic links followed in one resolution, as in the kernel. */
 const MAX_LINKS = 40
@@ -9,8 +10,9 @@ const MAX_LINKS = 40
 export const O_PATH = 0o10000000
 const {O_NOFOLLOW, O_DIRECTORY} = constants
 
-// What looks at a file system runs in the thread pool: it may be one of the network that hangs. Closing an O_PATH descriptor
-// and asking /proc for its name do not: they cost less at once than a turn of the pool.
+// What looks at a file system runs in the thread pool, unless all of the way was without links a moment ago and lies on file
+// systems of this node: one of the network could hang, and all that the agent does with it. Closing an O_PATH descriptor and
+// asking /proc for its name never wait. A turn of the pool costs more than ten such calls.
 const open = promisify(openFile)
 const stat = promisify(fstat)
 
@@ -23,7 +25,14 @@ export interface Root {
   fd: number
   /** What the kernel calls it, as seen from this process; empty for `/`. */
   name: string
+  mounts: Mounts
+  /** Directories below it on the way to which there was no link, by when that was seen, in ms. */
+  direct: Map<string, number>
 }
+
+/** How long a directory is taken for one that is reached without links, as far as waiting is concerned. */
+const DIRECT_MS = 5000
+const MAX_DIRECT = 1000
 
 /**
  * One resolution of a path below a root: directory by directory from an open descriptor, every symbolic link read and
@@ -39,6 +48,7 @@ export class Walk {
   #pending: string[]
   #directoryWanted: boolean
   #links = 0
+  #atOnce = false
 
   /** @param path absolute below the root, or relative to it */
   constructor(root: Root, path: string) {
@@ -50,6 +60,11 @@ export class Walk {
   /** The innermost directory, as a path that the kernel resolves to exactly it. */
   get directory(): string {
     return nameOf(this.#entered.at(-1) ?? this.#root.fd)
+  }
+
+  /** True when the last name, not followed, can be looked at without waiting for anybody. */
+  get atOnce(): boolean {
+    return this.#atOnce
   }
 
   /** True when only a directory will do as the last component: a slash follows it. */
@@ -90,9 +105,18 @@ export class Walk {
     const names = this.#pending.slice(0, -1)
     if (this.#entered.length > 0 || names.length === 0 || this.#pending.includes('..')) return
     const below = names.join('/')
-    const fd = await open(`${nameOf(this.#root.fd)}/${below}`, O_PATH | O_DIRECTORY).catch(() => undefined)
+    const {fd: root, name, mounts, direct} = this.#root
+    const [place, path] = [`${name}/${below}`, `${nameOf(root)}/${below}`]
+    const atOnce =
+      performance.now() - (direct.get(below) ?? -Infinity) < DIRECT_MS &&
+      mounts.atOnce(`${place}/${this.#pending.at(-1)}`)
+    const fd = atOnce ? openNow(path) : await open(path, O_PATH | O_DIRECTORY).catch(() => undefined)
+    direct.delete(below)
     if (fd === undefined) return
-    if (openedName(fd) !== `${this.#root.name}/${below}`) return closeSync(fd)
+    if (openedName(fd) !== place) return closeSync(fd)
+    if (direct.size >= MAX_DIRECT) direct.clear()
+    direct.set(below, performance.now())
+    this.#atOnce = atOnce
     this.#entered = [fd]
     this.#jumped = names
     this.#pending.splice(0, names.length)
@@ -122,6 +146,7 @@ export class Walk {
   }
 
   async #followFrom(name: string, last: boolean): Promise<void> {
+    this.#atOnce = false
     if (++this.#links > MAX_LINKS) throw errno('ELOOP', 40, 'too many symbolic links')
     const target = await readlink(`${this.directory}/${name}`).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EINVAL') throw error
@@ -151,6 +176,14 @@ export class Walk {
 /** A path that the kernel resolves to exactly what the descriptor stands for. */
 function nameOf(fd: number): string {
   return `/proc/self/fd/${fd}`
+}
+
+function openNow(path: string): number | undefined {
+  try {
+    return openSync(path, O_PATH | O_DIRECTORY)
+  } catch {
+    return undefined
+  }
 }
 
 /** What the kernel calls it; undefined when that is too long. */

@@ -1,0 +1,50 @@
+import {readFileSync} from 'node:fs'
+
+/** File systems that ask nobody else, over a network or in another process, when a name is looked up. */
+const own = new Set([
+  ...['overlay', 'ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'f2fs', 'zfs', 'bcachefs'],
+  ...['tmpfs', 'ramfs', 'rootfs', 'squashfs', 'erofs'],
+])
+/** How long in ms the table of mounts is taken as true. */
+const FRESH_MS = 1000
+
+/** Where a mount namespace has file systems that may let a look-up wait: NFS, FUSE, automounts and whatever is not known. */
+export class Mounts {
+  readonly #table: string
+  readonly #now: () => number
+  #slow: string[] | undefined
+  #read = -Infinity
+
+  /** @param table for example `/proc/PID/mountinfo`. @param now in ms */
+  constructor(table: string, now: () => number = () => performance.now()) {
+    this.#table = table
+    this.#now = now
+  }
+
+  /** Whether a path without links lies on such file systems only that answer at once. */
+  atOnce(path: string): boolean {
+    if (this.#now() - this.#read > FRESH_MS) this.#load()
+    return this.#slow !== undefined && !this.#slow.some((point) => path === point || path.startsWith(below(point)))
+  }
+
+  #load(): void {
+    this.#read = this.#now()
+    try {
+      // proc_pid_mountinfo(5): the mount point is the fifth field, the type follows a field that is a single hyphen.
+      const lines = readFileSync(this.#table, 'utf8').split('\n').filter(Boolean)
+      const mounts = lines.map((line) => /^(?:\S+ ){4}(\S+) .*? - (\S+) /.exec(line))
+      this.#slow = mounts.flatMap((mount) => (mount && own.has(mount[2]!) ? [] : [unescaped(mount?.[1] ?? '/')]))
+    } catch {
+      this.#slow = undefined // the process has ended
+    }
+  }
+}
+
+function below(point: string): string {
+  return point === '/' ? '/' : `${point}/`
+}
+
+/** Space, tab, newline and backslash are written in octal. */
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
+}
