@@ -6,11 +6,12 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-static double samples[100000];
+static double samples[100000], connects[1000];
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -35,6 +36,13 @@ static int dial(void) {
     setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     return s;
 }
+static void trip(int s) {
+    char byte = 'x';
+    if (write(s, &byte, 1) != 1 || read(s, &byte, 1) != 1) {
+        perror("round trip");
+        exit(1);
+    }
+}
 static void load(const char *directory, int i) {
     char path[300], data[4096];
     snprintf(path, sizeof path, "%s/f%d", directory, i);
@@ -48,24 +56,33 @@ static void load(const char *directory, int i) {
 int main(int argc, char **argv) {
     if (argc < 5) return 2;
     int files = atoi(argv[3]), s;
-    char byte = 'x';
     to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
     inet_pton(AF_INET, argv[1], &to.sin_addr);
     s = dial();
     for (int i = 0; i < 1200; i++) {
         double t = now();
-        if (write(s, &byte, 1) != 1 || read(s, &byte, 1) != 1) return 1;
+        trip(s);
         if (i >= 200) samples[i - 200] = now() - t; /* warm */
     }
     print("round-trip", 1000);
-    close(s);
-    for (int i = 0; i < 200; i++) {
+    /* In turns, so that the machine's other work meets both alike; warm too. The round trip after the close lets that end. */
+    for (int i = 0; i < 1200; i++) {
         double t = now();
-        s = dial();
-        samples[i] = now() - t;
-        close(s);
+        trip(s);
+        double there = now() - t;
+        t = now();
+        int other = dial();
+        double connected = now() - t;
+        close(other);
+        trip(s);
+        if (i < 200) continue;
+        samples[i - 200] = there;
+        connects[i - 200] = connected;
     }
-    print("connect", 200);
+    close(s);
+    print("trip-beside", 1000);
+    memcpy(samples, connects, sizeof connects);
+    print("connect", 1000);
     for (int i = 0; i < files; i++) {
         double t = now();
         load(argv[4], i);
