@@ -49,7 +49,8 @@ const deployment = (name: string, program: string, port: number) => ({
             image: 'localhost/node:1',
             imagePullPolicy: 'IfNotPresent',
             args: ['-e', program],
-            readinessProbe: {tcpSocket: {port}, periodSeconds: 1},
+            // A busy machine must not take the pod out of its Service, whose address then refuses connections.
+            readinessProbe: {tcpSocket: {port}, periodSeconds: 1, timeoutSeconds: 20},
           },
         ],
       },
