@@ -25,8 +25,8 @@ static void on_connect_answer(struct reader *r) {
     uint8_t outcome = get_u8(r);
     int32_t error = (int32_t)get_u32(r);
     struct addr relay = get_addr(r), local = get_addr(r);
-    if (outcome > OUTCOME_DIRECT || (outcome == OUTCOME_RELAY && !relay.family) || (outcome == OUTCOME_ERRNO && (error < 1 || error > 133))) r->bad = true;
-    if (r->bad) return;
+    if (outcome > OUTCOME_PENDING || ((outcome == OUTCOME_RELAY || outcome == OUTCOME_PENDING) && !relay.family) || (outcome == OUTCOME_ERRNO && (error < 1 || error > 133))) r->bad = true;
+    if (r->bad || pending_answered(id, outcome, error, &local)) return;
     struct call *c = call_by_id(HELD_CONNECT, id);
     if (!c) { /* of datagrams, or gone meanwhile: the session was told */
         datagram_answered(id, outcome, error, &relay);

@@ -162,6 +162,7 @@ struct call {
     struct addr remote;
     struct info info;
     bool nonblocking;
+    bool pending;        /* goes on in pending.c */
     unsigned received; uint64_t until; /* recvmmsg */
     /* the answer, kept while detached */
     uint8_t outcome; int32_t error; struct addr relay, local;

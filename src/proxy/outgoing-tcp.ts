@@ -25,6 +25,8 @@ export interface OutgoingTcpPorts {
   warn(text: string): void
   /** A program's socket that is connected to the relay appears there within this time, or never. Default 10,000. */
   acceptMs?: number
+  /** The same when the connect had been under way for long: up to the next retransmission of the kernel. Default 70,000. */
+  laterMs?: number
   /** The pod connects within this time, or connect(2) fails with ETIMEDOUT; below the 90 s of the trap. Default 75,000. */
   connectMs?: number
 }
@@ -62,10 +64,21 @@ export class OutgoingTcpProxy {
       )
       return {errno: constants.errno.ETIMEDOUT}
     }
-    if (first === 'hurried') return {relay, onConnected: (source) => this.#joinLater(remote, source)}
-    if (first.type === 'Err') return {errno: connectErrno(first.value)}
-    const {connectionId, localAddress} = first.value
-    return {relay, local: endpointOf(localAddress), onConnected: (source) => this.#join(connectionId, source)}
+    if (first !== 'hurried') return this.#answer(relay, first)
+    const onConnected = (source: Endpoint | undefined) => this.#joinLater(remote, source)
+    if (!request.nonBlocking) return {relay, onConnected}
+    const later = remote.then(
+      (result) => this.#answer(relay, result, this.#ports.laterMs ?? 70_000),
+      () => ({errno: constants.errno.ECONNRESET}), // the agent is gone: the session ends anyway
+    )
+    return {relay, onConnected, later}
+  }
+
+  #answer(relay: Endpoint, result: ConnectReply, acceptMs = this.#acceptMs) {
+    if (result.type === 'Err') return {errno: connectErrno(result.value)}
+    const {connectionId, localAddress} = result.value
+    const onConnected = (source: Endpoint | undefined) => this.#join(connectionId, source, acceptMs)
+    return {relay, local: endpointOf(localAddress), onConnected}
   }
 
   /** Connects an accepted local socket (paused, half-open allowed) with `remote` as seen from the pod. */
@@ -155,7 +168,7 @@ export class OutgoingTcpProxy {
   }
 
   /** Waits for the socket that comes from `source`; undefined when it never appears. */
-  #acceptFrom(source: Endpoint): Promise<net.Socket | undefined> {
+  #acceptFrom(source: Endpoint, ms = this.#acceptMs): Promise<net.Socket | undefined> {
     const key = keyOf(source)
     const accepted = this.#accepted.get(key)
     if (accepted) {
@@ -169,13 +182,14 @@ export class OutgoingTcpProxy {
         this.#expected.delete(key)
         resolve(socket)
       }
-      const timer = setTimeout(() => settle(undefined), this.#acceptMs)
+      const timer = setTimeout(() => settle(undefined), ms)
+      this.#expected.get(key)?.(undefined) // closed before it appeared: its port was used again
       this.#expected.set(key, settle)
     })
   }
 
-  #join(connectionId: Id, source: Endpoint | undefined): void {
-    const socket = source ? this.#acceptFrom(source) : Promise.resolve(undefined)
+  #join(connectionId: Id, source: Endpoint | undefined, acceptMs: number): void {
+    const socket = source ? this.#acceptFrom(source, acceptMs) : Promise.resolve(undefined)
     void socket.then((accepted) => this.#settle(connectionId, accepted))
   }
 

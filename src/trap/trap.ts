@@ -4,6 +4,7 @@ import {constants} from 'node:os'
 import {startFailure, TrapError} from './trap-error.ts'
 import type {
   Address,
+  ConnectAnswer,
   FileAnswer,
   FileOperation,
   ProgramExit,
@@ -260,6 +261,7 @@ class Connection {
         pid: message.pid,
         protocol: flags & connectFlags.udp ? 'udp' : 'tcp',
         unconnected: (flags & connectFlags.unconnected) !== 0,
+        nonBlocking: (flags & (connectFlags.nonBlocking | connectFlags.udp)) === connectFlags.nonBlocking,
         remote,
         relayFamily: flags & connectFlags.relayIpv6 ? 6 : 4,
         get hurry() {
@@ -278,11 +280,12 @@ class Connection {
         question.onConnected = answer.onConnected // an unconnected question stays until its relay is gone
         void this.send('connectAnswer', {
           id,
-          outcome: outcomes.relay,
+          outcome: answer.later ? outcomes.pending : outcomes.relay,
           errno: 0,
           relay: answer.relay,
           local: answer.local,
         })
+        if (answer.later) void this.later(id, question, answer.later)
         return
       }
       this.questions.delete(id)
@@ -296,6 +299,24 @@ class Connection {
       const errno = constants.errno.ENETUNREACH
       void this.send('connectAnswer', {id, outcome: outcomes.errno, errno, relay: nowhere, local: nowhere})
     }
+  }
+
+  /** The second answer to a connect that is under way. Without the question, its `onConnected` has been called. */
+  private async later(
+    id: number,
+    question: Question,
+    answer: NonNullable<Extract<ConnectAnswer, {relay: Address}>['later']>,
+  ): Promise<void> {
+    const final = await answer
+    if (this.questions.get(id) !== question) return
+    if ('relay' in final) {
+      question.onConnected = (source) => final.onConnected(source)
+      const {relay, local} = final
+      return void this.send('connectAnswer', {id, outcome: outcomes.relay, errno: 0, relay, local})
+    }
+    this.questions.delete(id)
+    const nowhere = {relay: undefined, local: undefined}
+    void this.send('connectAnswer', {id, outcome: outcomes.errno, errno: final.errno, ...nowhere})
   }
 
   private async listen(message: Fields<'listen'>): Promise<void> {

@@ -166,11 +166,14 @@ export interface ConnectRequest {
    */
   unconnected: boolean
   remote: Address
+  /** A TCP socket in non-blocking mode: the answer to `hurry` may come with `later`. */
+  nonBlocking: boolean
   /** The family the relay address must have: 6 only for sockets that cannot reach IPv4 (IPV6_V6ONLY, bound to IPv6). */
   relayFamily: 4 | 6
   /**
    * Aborts when the program cannot be held longer (non-blocking socket, SO_SNDTIMEO, a signal waits): answer with the
-   * relay at once, and reset (RST) the relayed connection if the remote end cannot be reached after all.
+   * relay at once, with `later` where possible, and reset (RST) the relayed connection if the remote end cannot be
+   * reached after all.
    */
   hurry: AbortSignal
   /**
@@ -193,6 +196,14 @@ export type ConnectAnswer =
        * Not called for `unconnected` requests.
        */
       onConnected?: (source: Address | undefined) => void
+      /**
+       * Only with `nonBlocking`: the connect stays under way (EINPROGRESS) until this resolves, with the same relay or an
+       * errno. Where the trap cannot do that, the socket is connected at once and the `onConnected` beside is called;
+       * else only that of the later answer. Must not reject.
+       */
+      later?: Promise<
+        {relay: Address; local?: Address; onConnected(source: Address | undefined): void} | {errno: number}
+      >
     }
   /** connect(2) fails with this Linux errno (ECONNREFUSED, ETIMEDOUT, ...). */
   | {errno: number}

@@ -99,7 +99,7 @@ export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept
 /** Bits of `connect.flags`. */
 export const connectFlags = {udp: 1, unconnected: 2, nonBlocking: 4, relayIpv6: 8} as const
 /** Values of `connectAnswer.outcome`. */
-export const outcomes = {relay: 0, errno: 1, direct: 2} as const
+export const outcomes = {relay: 0, errno: 1, direct: 2, pending: 3} as const
 /** Values of `file.operation`; what each means is `FileRequest`. */
 export const fileOperations = {
   lookup: 1,

@@ -55,10 +55,10 @@ static void report(const struct call *c, int error) {
     put_end();
 }
 static void finish(struct call *c, int error) {
-    if (c->id) report(c, error == EINPROGRESS ? 0 : error);
+    if (c->id && !c->pending) report(c, error == EINPROGRESS ? 0 : error);
     bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
-    if (!error || error == EINPROGRESS) made_connected(c->info.inode);
-    else made_failed(c->info.inode);
+    if (error && error != EINPROGRESS) made_failed(c->info.inode);
+    else if (!c->pending) made_connected(c->info.inode);
     if (killable || (taken && error) || (error && error != EINPROGRESS)) {
         call_end(c);
         return;
@@ -88,6 +88,12 @@ static void to_relay(struct call *c, const struct addr *via, const struct addr *
     if (info_is_tcp(&c->info)) {
         int off = 0; /* the handshake would wait for the first data, the session for the handshake (tcp(7)) */
         if (sock_flag(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT)) setsockopt(c->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off, sizeof off);
+    }
+    if (c->outcome == OUTCOME_PENDING && c->nonblocking && info_is_tcp(&c->info) && pending_connect(c, (void *)&ss, n)) {
+        remember(c, via, local);
+        c->pending = true;
+        finish(c, EINPROGRESS);
+        return;
     }
     interrupt_begin(); /* also of a non-blocking one: another thread may just make it a blocking one */
     int error = connect(c->fd, (void *)&ss, n) ? errno : 0;
@@ -200,6 +206,7 @@ static int decide(const notif *n, int fd, const struct addr *to, int family) {
     }
     if (done) earlier = NULL;
     if (tcp && !tcp_is_idle(fd)) return -1;
+    if (tcp) pending_over(fd, i.cookie);
     if (tcp ? to->port == 0 || config_is_local(to) : datagram_local(fd, &i, to) && !datagram_moved(to)) {
         leave_relay(fd, &i);
         return -1;
@@ -270,7 +277,7 @@ void on_connect(const notif *n) {
         return;
     }
     if (k >= 0 && ss.ss_family == AF_UNIX && on_connect_unix(n, (const void *)&ss, (socklen_t)length)) return;
-    if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || ((to.port == 0 || config_is_local(&to)) && !udp_relayed)) {
+    if (k < 0 || !addr_from_sockaddr(&to, &ss, (socklen_t)length) || ((to.port == 0 || config_is_local(&to)) && !udp_relayed && !pending_any())) {
         answer_continue(n);
         return;
     }

@@ -8,6 +8,10 @@ void connect_progress(struct call *c);
 void connect_reattach(struct call *c, const notif *n);
 void connect_gone(struct call *c);
 void connect_expired(struct call *c);
+bool pending_any(void);                          /* pending.c */
+bool pending_connect(const struct call *c, const struct sockaddr *relay, socklen_t length);
+void pending_over(int fd, uint64_t cookie);
+bool pending_answered(uint64_t id, uint8_t outcome, int error, const struct addr *local); /* false: not one of those */
 bool stream_stays(int fd, const struct addr *to); /* connect(2) of this TCP socket is the kernel's affair */
 bool sock_needs_ipv6(int fd, const struct info *i);
 uint64_t next_id(void);

@@ -61,6 +61,7 @@ function stage(refuse?: ConnectReply) {
     pid: process.pid,
     protocol: 'udp',
     unconnected: false,
+    nonBlocking: false,
     remote: {address: '10.1.2.3', port: 1234},
     relayFamily: 4,
     hurry: new AbortController().signal,

@@ -55,6 +55,7 @@ function stage(options: {acceptMs?: number; connectMs?: number; echo?: boolean} 
     pid: process.pid,
     protocol: 'tcp',
     unconnected: false,
+    nonBlocking: false,
     remote: {address: '10.1.2.3', port: 80},
     relayFamily: 4,
     hurry: hurry.signal,
@@ -245,6 +246,24 @@ describe('a connection whose program could not be held', () => {
     if (why === 'refuses') asked[0]!.settle.resolve(refused)
     else asked[0]!.settle.reject(new Error('gone'))
     expect(await got.ended).toBe('reset')
+  })
+
+  it('waits for the pod where its connect can stay under way, and then has the answer', async () => {
+    const {proxy, request, hurry, asked, accept} = stage()
+    request.nonBlocking = true
+    hurry.abort()
+    const answers = await Promise.all([proxy.connect(request), proxy.connect(request)])
+    const [good, bad] = answers.map((answer) => (answer as Relay).later!)
+    asked[1]!.settle.resolve(refused)
+    expect(await bad).toEqual({errno: constants.errno.ECONNREFUSED})
+    accept(1, 0)
+    const {relay, local, onConnected} = (await good) as Relay
+    expect(local).toBeDefined()
+    const program = await dial(cleanup, relay)
+    const got = collect(program)
+    onConnected!(sourceOf(program))
+    program.write('later')
+    await until('the echo', () => got.text() === 'LATER')
   })
 
   it('is closed in the pod when the program is gone by then', async () => {

@@ -3,7 +3,7 @@ import {constants, networkInterfaces} from 'node:os'
 import {afterEach, beforeAll, expect, it} from 'vitest'
 import {inEachCondition} from './conditions.ts'
 import {buildTrap, cleanUp, compile, compileGo, python, run, startRelay, which} from './harness.ts'
-import type {ConnectAnswer} from '../../../src/trap/types.ts'
+import type {Address, ConnectAnswer} from '../../../src/trap/types.ts'
 
 const {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH} = constants.errno
 let sockets: string
@@ -74,6 +74,110 @@ inEachCondition('connect', (condition) => {
     })
     expect(await program.finish()).toContain('data hello')
   })
+
+  it('leaves a non-blocking connect under way until the answer is there', async () => {
+    using relay = await startRelay()
+    const {promise, resolve} = Promise.withResolvers<typeof relay.answer & {onConnected(source?: Address): void}>()
+    const connected: (Address | undefined)[] = []
+    const program = await run({
+      program: sockets,
+      arguments: ['nonblocking', ...remote],
+      nonBlockingHold: 50,
+      connect: (request) =>
+        new Promise<ConnectAnswer>((answer) =>
+          request.hurry.addEventListener('abort', () =>
+            answer({relay: relay.relay, onConnected: () => connected.push(undefined), later: promise}),
+          ),
+        ),
+    })
+    await program.line(/^connect ok/)
+    expect(connected).toEqual([])
+    resolve({...relay.answer, onConnected: (source) => void connected.push(source)})
+    expect(await program.finish()).toBe(
+      'connect ok\nevents 1 out 1 hup 0 error 0\nagain ok then EISCONN\n' +
+        'peer 10.1.2.3:8080 own 10.244.0.7:45678\ndata hello\n',
+    )
+    expect(connected.map((source) => `${source?.address}:${source?.port}`)).toEqual(relay.sources)
+    expect(program.connects[0]?.nonBlocking).toBe(true)
+  })
+
+  it.each([
+    ['ECONNREFUSED', 'ECONNRESET'],
+    ['ETIMEDOUT', 'ETIMEDOUT'],
+  ] as const)('fails a non-blocking connect that was under way: %s shows as %s', async (why, shown) => {
+    using relay = await startRelay()
+    const errno = constants.errno[why]
+    const {promise, resolve} = Promise.withResolvers<{errno: number}>()
+    let asked = 0
+    const program = await run({
+      program: sockets,
+      arguments: ['nonblocking', ...remote],
+      nonBlockingHold: 50,
+      connect: (request) =>
+        new Promise<ConnectAnswer>((answer) => {
+          if (++asked > 1) return answer(relay.answer) // the program tries once more with the same socket
+          request.hurry.addEventListener('abort', () => answer({relay: relay.relay, later: promise}))
+        }),
+    })
+    await program.line(/^connect ok/)
+    resolve({errno})
+    expect(await program.finish()).toMatch(
+      new RegExp(
+        `^connect ok\\nevents 1 out 1 hup 1 error ${constants.errno[shown]}\\nagain \\w+ then [^]*\\ndata hello\\n$`,
+      ),
+    )
+    expect(relay.sources).toHaveLength(1)
+  })
+
+  it.skipIf(!python)(
+    'finds the socket of a connect under way by another number, and knows when it was closed',
+    async () => {
+      using relay = await startRelay()
+      const {promise, resolve} = Promise.withResolvers<void>()
+      const connected: (Address | undefined)[] = []
+      const script = `
+import os, select, socket
+def begin():
+    s = socket.socket()
+    s.setblocking(False)
+    assert s.connect_ex(('10.1.2.3', 8080)) == 115
+    return s
+closed, moved, forked = begin(), begin(), begin()
+closed.close()
+again = os.dup(moved.fileno())
+moved.close()
+moved = socket.socket(fileno=again)
+if os.fork() == 0:
+    print('begun', flush=True)
+    select.select([], [forked], [])
+    forked.setblocking(True)
+    print('forked', forked.recv(9), flush=True)
+    os._exit(0)
+forked.close()
+select.select([], [moved], [])
+moved.setblocking(True)
+data = moved.recv(9)
+os.wait()
+print('moved', data, flush=True)
+`
+      const program = await run({
+        program: python!,
+        arguments: ['-c', script],
+        nonBlockingHold: 50,
+        connect: (request) =>
+          new Promise<ConnectAnswer>((answer) => {
+            const onConnected = (source?: Address) => void connected.push(source)
+            const later = promise.then(() => ({...relay.answer, relay: relay.relay, onConnected}))
+            request.hurry.addEventListener('abort', () => answer({relay: relay.relay, later}))
+          }),
+      })
+      await program.line(/^begun/)
+      resolve()
+      expect((await program.finish()).split('\n').sort()).toEqual(['', 'begun', "forked b'hello'", "moved b'hello'"])
+      expect(connected.filter((source) => source === undefined)).toHaveLength(1)
+      expect(connected).toHaveLength(3)
+    },
+  )
 
   it('serves dup, fork and exec, and 32 threads at once', async () => {
     using relay = await startRelay()
