@@ -1,6 +1,8 @@
 import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
+import {z} from 'zod'
 import {exitCodes} from '../src/errors/exit-codes.ts'
+import {jobReportSchema, sessionReportSchema} from '../src/report/schema.ts'
 
 /** The exit-code reference, from the one table. */
 export function exitCodesPage(): string {
@@ -18,8 +20,17 @@ export function exitCodesPage(): string {
   ].join('\n')
 }
 
+/** JSON Schema of both report files, from the schema by which they are read. */
+export function reportSchema(): string {
+  const schema = z.toJSONSchema(z.union([sessionReportSchema, jobReportSchema]))
+  return `${JSON.stringify({title: 'Reports of mirrord for CI', ...schema}, undefined, 2)}\n`
+}
+
 /** Every generated page by its path in the repository. */
-export const pages: Readonly<Record<string, () => string>> = {'docs/exit-codes.md': exitCodesPage}
+export const pages: Readonly<Record<string, () => string>> = {
+  'docs/exit-codes.md': exitCodesPage,
+  'docs/report.schema.json': reportSchema,
+}
 
 if (process.argv[1] === import.meta.filename) {
   const root = path.join(import.meta.dirname, '..')
