@@ -98,6 +98,7 @@ export class Session {
       format: 1,
       id: spec.id,
       job: spec.job,
+      name: spec.name,
       program: spec.program.name,
       target: target && formatTarget(target),
       state: 'starting',

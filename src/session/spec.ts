@@ -4,12 +4,14 @@ import type {Config} from '../config/index.ts'
 export interface SessionSpec {
   id: string
   job: string
+  /** Unique among the live sessions of the job. */
+  name: string
   /** The session's state directory, made by the launcher. */
   directory: string
   /** Absolute path of `mirrord-trap`. */
   trapPath: string
   program: {
-    /** What the user typed first; its base name names the session. */
+    /** What the user typed first. */
     name: string
     /** Absolute path of the executable. */
     path: string

@@ -1,9 +1,10 @@
 import {closeSync, openSync} from 'node:fs'
 import path from 'node:path'
 import type {Config} from '../config/index.ts'
-import {bootId} from '../util/process.ts'
+import {bootId, identify} from '../util/process.ts'
 import {jobIdentity} from './job.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
+import {claimName} from './naming.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
 import type {SessionSpec} from './spec.ts'
 import {SessionStore, stateRoot, type SessionDirectory} from './state.ts'
@@ -43,7 +44,10 @@ export async function startSession(
   const store = new SessionStore(root, job.id)
   const directory = store.create()
   try {
-    return await launch(request, {program: {name, path: programPath}, directory, job: job.id}, observer, signals)
+    const launcher = identify(process.pid)!
+    const sessionName = await claimName(store, directory, {wanted: request.config.ci.name, program: name, launcher})
+    const found = {program: {name, path: programPath}, directory, job: job.id, name: sessionName}
+    return await launch(request, found, observer, signals)
   } catch (error) {
     directory.remove() // the session removes it itself unless it was killed
     store.prune()
@@ -53,7 +57,7 @@ export async function startSession(
 
 async function launch(
   request: StartRequest,
-  found: {program: {name: string; path: string}; directory: SessionDirectory; job: string},
+  found: {program: {name: string; path: string}; directory: SessionDirectory; job: string; name: string},
   observer: LaunchObserver,
   signals: SignalSource,
 ): Promise<LaunchOutcome> {
@@ -71,6 +75,7 @@ async function launch(
   const spec: SessionSpec = {
     id: directory.id,
     job: found.job,
+    name: found.name,
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),
     program: {...program, argv: [...request.words], cwd},

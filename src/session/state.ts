@@ -14,6 +14,7 @@ import {
 import path from 'node:path'
 import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import type {ProcessId} from '../util/process.ts'
+import type {NameClaim} from './naming.ts'
 
 /** unix(7): sun_path has 108 bytes, the last one for the terminating zero. */
 const SOCKET_PATH_MAX = 107
@@ -29,7 +30,9 @@ export interface SessionRecord {
   format: 1
   id: string
   job: string
-  /** The program's base name, shown to the user. */
+  /** Unique among the live sessions of the job: what `ci stop`, `ci logs` and `ci wait` are given. */
+  name: string
+  /** The program as the user typed it. */
   program: string
   /** The target as the user wrote it; absent without one. */
   target?: string
@@ -157,10 +160,12 @@ export class SessionDirectory {
 
   /** Writes `session.json` atomically: readers see the old record or the new one, never a part. */
   write(record: SessionRecord): void {
-    const file = path.join(this.path, 'session.json')
-    const temporary = `${file}.${randomBytes(4).toString('hex')}`
-    writeFileSync(temporary, `${JSON.stringify(record, undefined, 2)}\n`, {mode: 0o600})
-    renameSync(temporary, file)
+    writeWhole(path.join(this.path, 'session.json'), record)
+  }
+
+  /** Writes, as atomically, what this session wants to be called; the start does, before there is a record. */
+  claim(claim: NameClaim): void {
+    writeWhole(path.join(this.path, 'name.json'), claim)
   }
 
   /** When the directory was last changed, in milliseconds of the epoch; undefined when it is gone. */
@@ -170,16 +175,36 @@ export class SessionDirectory {
 
   /** The record, or undefined when the session has not written one (or is being removed). */
   read(): SessionRecord | undefined {
-    try {
-      return JSON.parse(readFileSync(path.join(this.path, 'session.json'), 'utf8')) as SessionRecord
-    } catch {
-      return undefined
-    }
+    return readWhole(path.join(this.path, 'session.json')) as SessionRecord | undefined
+  }
+
+  /** Takes the claim back, for those that wait for its decision. */
+  unclaim(): void {
+    rmSync(path.join(this.path, 'name.json'), {force: true})
+  }
+
+  /** The claim, or undefined when there is none yet. */
+  readClaim(): NameClaim | undefined {
+    return readWhole(path.join(this.path, 'name.json')) as NameClaim | undefined
   }
 
   /** Removes the directory with everything in it. */
   remove(): void {
     rmSync(this.path, {recursive: true, force: true})
+  }
+}
+
+function writeWhole(file: string, value: unknown): void {
+  const temporary = `${file}.${randomBytes(4).toString('hex')}`
+  writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`, {mode: 0o600})
+  renameSync(temporary, file)
+}
+
+function readWhole(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch {
+    return undefined
   }
 }
 

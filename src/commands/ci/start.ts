@@ -44,6 +44,10 @@ From the first word that is not a flag of this command, everything belongs to th
       helpValue: 'FILE',
       summary: 'configuration (JSON, YAML, TOML); without FILE ./.mirrord/mirrord.json',
     }),
+    name: Flags.string({
+      helpValue: 'NAME',
+      summary: "name of the session for the other ci commands [default: the program's, with -2, -3 where it is taken]",
+    }),
     foreground: Flags.boolean({summary: 'stay attached to the program and exit with its status'}),
     wait: Flags.boolean({default: true, allowNo: true, summary: 'wait until the program is ready'}),
     'ready-timeout': Flags.integer({default: 120, min: 1, helpValue: 'SECONDS', summary: 'how long to wait for it'}),

@@ -3,6 +3,7 @@ import {field, inert, isRecord, later, section} from '../meta.ts'
 import {entriesOf, kubernetesName, list, text, u32, u64} from '../scalars.ts'
 import {readTarget} from '../target.ts'
 import {agentSection} from './agent.ts'
+import {ciSection} from './ci.ts'
 import {featureSection} from './feature.ts'
 
 const targetPath = z.unknown().transform((value, context) => {
@@ -63,11 +64,6 @@ const startupRetry = section(
   {doc: 'Repeating Kubernetes requests at the start.'},
 )
 
-const ci = section(
-  {output_dir: field(text().optional(), {doc: "Directory for the program's output; <tmp>/mirrord by default."})},
-  {doc: 'mirrord ci.'},
-)
-
 const operatorOnly = 'it needs the operator, whose sessions come in a later version'
 const otherSystem = 'it concerns macOS only'
 
@@ -77,7 +73,7 @@ export const rootSection = section(
     target,
     agent: agentSection,
     feature: featureSection,
-    ci,
+    ci: ciSection,
     internal_proxy: internalProxy,
     startup_retry: startupRetry,
     kubeconfig: field(text().optional(), {

@@ -89,6 +89,7 @@ describe('ci stop', () => {
       format: 1,
       id: directory.id,
       job: store.job,
+      name: 'node',
       program: 'server',
       target: 'deployment/web',
       state: 'ended',

@@ -8,6 +8,8 @@ import {identify} from '../../../src/util/process.ts'
 export interface FakeSession {
   directory: string
   id: string
+  /** The session's name; `server` by default. */
+  name?: string
   /** Writes its record only when its stdin ends. */
   late?: boolean
   /** Never answers a stop. */
@@ -29,6 +31,7 @@ const record: SessionRecord = {
   format: 1,
   id: plan.id,
   job: 'aaaaaaaa',
+  name: plan.name ?? 'server',
   program: 'server',
   target: 'deployment/web',
   state: 'ready',

@@ -192,6 +192,7 @@ function recordOf(directory: SessionDirectory, pid: number): SessionRecord {
     format: 1,
     id: directory.id,
     job: 'aaaaaaaa',
+    name: 'server',
     program: 'server',
     state: 'starting',
     createdAt: new Date().toISOString(),

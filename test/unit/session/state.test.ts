@@ -33,6 +33,7 @@ const record = (change: Partial<SessionRecord> = {}): SessionRecord => ({
   format: 1,
   id: '00000000',
   job: 'aaaaaaaa',
+  name: 'node',
   program: 'node',
   state: 'ready',
   createdAt: new Date().toISOString(),

@@ -1,0 +1,16 @@
+import {field, section} from '../meta.ts'
+import {text} from '../scalars.ts'
+
+/** The section `ci`. */
+export const ciSection = section(
+  {
+    output_dir: field(text().optional(), {doc: "Directory for the program's output; <tmp>/mirrord by default."}),
+    name: field(
+      text()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'it is 1 to 63 letters, digits, dots, dashes and underscores')
+        .optional(),
+      {doc: 'Name of the session for the other ci commands; the name of the program by default.', flags: {name: true}},
+    ),
+  },
+  {doc: 'mirrord ci.'},
+)
