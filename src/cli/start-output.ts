@@ -1,21 +1,60 @@
+import yoctoSpinner, {type Spinner} from 'yocto-spinner'
 import type {LaunchObserver} from '../session/launch.ts'
 import type {ReadySummary} from '../session/launch-protocol.ts'
 import {colorFor} from '../util/color.ts'
 
-/** Shows a start's progress on stderr, one line a phase with its duration. */
-export function startObserver(): LaunchObserver {
-  const color = colorFor(process.stderr)
+/** Where a start's progress is shown, and how. */
+export interface StartOutput {
+  stream: NodeJS.WriteStream
+  env: Readonly<Record<string, string | undefined>>
+  /** From the moment the program runs the terminal is the program's: no spinner then. */
+  foreground: boolean
+}
+
+/**
+ * Shows a start's progress, one line a phase with its duration; on a terminal a spinner says what is waited for. `close`
+ * ends the spinner and must be called whatever became of the start.
+ */
+export function startObserver({stream, env, foreground}: StartOutput): LaunchObserver & {close(): void} {
+  const color = colorFor(stream, env)
+  const spinner = interactive(stream, env) ? yoctoSpinner({stream, handleSignals: false}) : undefined
+  let shared = false
+  /** Lines go between two pictures of the spinner. */
+  const line = (text: string) => {
+    const spinning = spinner?.isSpinning
+    spinner?.stop()
+    stream.write(`${text}\n`)
+    if (spinning && !shared) spinner?.start()
+  }
   return {
-    phase({text, ms}) {
-      process.stderr.write(`${color.green('✓')} ${text} ${color.dim(`(${(ms / 1000).toFixed(2)} s)`)}\n`)
+    phase({phase, text, ms}) {
+      shared ||= foreground && phase === 'program'
+      line(`${color.green('✓')} ${text} ${color.dim(`(${(ms / 1000).toFixed(2)} s)`)}`)
+    },
+    waiting(text) {
+      if (spinner && !shared) show(spinner, text)
     },
     warning(text) {
-      process.stderr.write(`${color.yellow('!')} ${text}\n`)
+      line(`${color.yellow('!')} ${text}`)
     },
     ready(summary) {
-      process.stderr.write(`${incomingLine(summary)}\n`)
+      line(incomingLine(summary))
+    },
+    close() {
+      shared = true
+      spinner?.stop()
     },
   }
+}
+
+/** A terminal that a person looks at: never the log of a CI job, also where that is given a terminal. */
+function interactive(stream: NodeJS.WriteStream, env: StartOutput['env']): boolean {
+  return stream.isTTY && env.TERM !== 'dumb' && env.CI === undefined
+}
+
+function show(spinner: Spinner, text: string): void {
+  spinner.text = text
+  spinner.start()
 }
 
 /** What a background start prints on stdout at its end. */

@@ -29,8 +29,16 @@ export interface AgentRequest {
   signal: AbortSignal
 }
 
-/** Creates an agent and connects to it. Errors: those of `connectAgent`; nothing is left in the cluster then. */
-export async function startAgent(cluster: Cluster, request: AgentRequest, log: Log): Promise<AgentLink> {
+/**
+ * Creates an agent and connects to it; `onWaiting` is told what is waited for. Errors: those of `connectAgent`; nothing is
+ * left in the cluster then.
+ */
+export async function startAgent(
+  cluster: Cluster,
+  request: AgentRequest,
+  log: Log,
+  onWaiting: (text: string) => void = () => {},
+): Promise<AgentLink> {
   const {config, target, sessionId, signal} = request
   const namespace = agentNamespace(cluster, config, target)
   const job = await createAgentJob(cluster, {target, agent: config.agent, sessionId, namespace}, {signal})
@@ -38,7 +46,10 @@ export async function startAgent(cluster: Cluster, request: AgentRequest, log: L
   const {pod, answer, attempts} = await connectAgent(cluster, job, {
     timeoutMs: config.agent.startup_timeout * 1000,
     handshake: (channel) => handshake(channel, config.internal_proxy.ping_interval * 1000),
-    onProgress: (state) => log(`agent: ${state}`),
+    onProgress: (state) => {
+      log(`agent: ${state}`)
+      onWaiting(`Starting the agent: ${state}`)
+    },
     signal,
   })
   log(`agent: connected to ${pod} after ${attempts} attempts, protocol ${answer.version}`)

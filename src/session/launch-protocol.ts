@@ -22,6 +22,8 @@ export type LaunchRequest = {type: 'launch'; spec: SessionSpec} | {type: 'signal
 /** Session to launcher, over the private pipe. */
 export type LaunchEvent =
   | {type: 'phase'; phase: Phase; text: string; ms: number}
+  /** What is being waited for now. */
+  | {type: 'waiting'; text: string}
   | {type: 'warning'; text: string}
   | {type: 'ready'; summary: ReadySummary}
   | {type: 'failed'; report: ErrorReport}

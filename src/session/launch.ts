@@ -9,6 +9,8 @@ import type {SessionSpec} from './spec.ts'
 /** Told while a start goes on; nothing of it decides anything. */
 export interface LaunchObserver {
   phase(event: Extract<LaunchEvent, {type: 'phase'}>): void
+  /** What is being waited for now; the next phase or the end replaces it. */
+  waiting(text: string): void
   warning(text: string): void
   /** Foreground only: the program is ready, and the launch goes on until it ends. */
   ready(summary: ReadySummary): void
@@ -58,6 +60,8 @@ export async function launchSession(
         switch (event.type) {
           case 'phase':
             return observer.phase(event)
+          case 'waiting':
+            return observer.waiting(event.text)
           case 'warning':
             return observer.warning(event.text)
           case 'ready':

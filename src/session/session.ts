@@ -1,10 +1,9 @@
 import path from 'node:path'
 import {formatTarget} from '../config/index.ts'
 import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
-import {loadCluster, resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
+import {loadCluster, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {ConnectionError} from '../protocol/index.ts'
-import {composeEnvironment} from '../proxy/environment.ts'
-import {probeTrap, type ProgramExit, type Trap} from '../trap/trap.ts'
+import type {ProgramExit, Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
 import {
@@ -26,17 +25,17 @@ import {
   diedBeforeReady,
   diedDuringRun,
   filesUnsaved,
-  interceptionUnavailable,
   notReadyInTime,
   stealRefused,
   trapLost,
 } from './failures.ts'
-import type {LaunchEvent, Phase, ReadySummary} from './launch-protocol.ts'
+import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
-import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
-import {keepUnsaved, pathContext} from './remote-files.ts'
+import {Progress} from './progress.ts'
+import {keepUnsaved} from './remote-files.ts'
 import {runProgram, type Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
+import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
 import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
 
@@ -69,6 +68,7 @@ export class Session {
   readonly #log: Log
   readonly #teardown: Teardown
   readonly #directory: SessionDirectory
+  readonly #progress: Progress
   readonly #abort = new AbortController()
   readonly #ending = deferred<End>()
   readonly #ended = deferred<ErrorReport | undefined>()
@@ -92,6 +92,7 @@ export class Session {
     this.#emit = emit
     this.#log = log
     this.#teardown = new Teardown(log)
+    this.#progress = new Progress(emit, log, this.#abort.signal)
     this.#directory = new SessionDirectory(spec.directory, spec.id)
     const target = spec.config.target.path
     this.#record = {
@@ -174,27 +175,37 @@ export class Session {
 
   async #start(): Promise<void> {
     const {config, program, intercept} = this.#spec
+    const progress = this.#progress
+    const {signal} = this.#abort
     // Loading the Kubernetes library takes as long as trying this machine's kernel: side by side.
     const loading = loadCluster(config, this.#spec.environment)
     loading.catch(() => {}) // reported below, after the machine's own refusal
-    if (intercept) await this.#checkMachine()
+    if (intercept) await checkMachine(this.#spec.trapPath, this.#log)
     else
-      this.#warn(
+      progress.warn(
         'no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced',
       )
     const cluster = await loading
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
-    const target = await this.#phase('target', () => this.#findTarget(cluster))
-    const agent = await this.#phase('agent', () => this.#startAgent(cluster, target))
+    const target = await progress.phase('target', 'Looking for the target', () =>
+      findTarget(this.#spec, cluster, progress, signal),
+    )
+    const agent = await progress.phase('agent', 'Starting the agent', () => this.#startAgent(cluster, target))
     const dataPlane = new DataPlane(agent.connection, this.#directory.files, (text) => this.#log(`data plane: ${text}`))
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
     // Asked when the end begins, judged after the program is gone: only a stop whose agent is dead takes longer.
     this.#teardown.add('agent check', 2 * AGENT_ANSWER_MS, () => this.#judgeAnswer())
-    const prepared = await this.#phase('environment', () => this.#prepareProgram(agent, dataPlane))
+    const prepared = await progress.phase('environment', 'Reading the environment of the target', () => {
+      // What the program wrote is saved when it has ended, while the agent is still there.
+      this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
+      return prepareProgram(this.#spec, agent, dataPlane)
+    })
     const listening = deferred<void>()
-    await this.#phase('program', () => this.#startProgram(dataPlane, prepared, listening.resolve))
+    await progress.phase('program', `Starting ${program.name}`, () =>
+      this.#startProgram(dataPlane, prepared, listening.resolve),
+    )
     const tellReady = () => {
       if (this.#abort.signal.aborted) return
       this.#update({state: 'ready'})
@@ -208,29 +219,13 @@ export class Session {
       void listening.promise.then(tellReady)
       return
     }
-    if (this.#spec.wait) await this.#phase('ready', () => this.#waitUntilReady(listening.promise))
+    if (this.#spec.wait)
+      await progress.phase('ready', `Waiting for ${program.name} to be ready`, () =>
+        this.#waitUntilReady(listening.promise),
+      )
     this.#abort.signal.throwIfAborted()
     this.#started = true
     tellReady()
-  }
-
-  async #checkMachine(): Promise<void> {
-    const probe = await probeTrap(this.#spec.trapPath)
-    this.#log(`machine: ${JSON.stringify(probe)}`)
-    if (!probe.available) throw interceptionUnavailable(probe.reason ?? 'kernel-too-old')
-  }
-
-  async #findTarget(cluster: Cluster): Promise<{value?: ResolvedTarget; text: string}> {
-    const {path: target, namespace} = this.#spec.config.target
-    if (!target || target.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
-    const value = await resolveTarget(cluster, target, namespace, {signal: this.#abort.signal})
-    const others = value.containers.filter((name) => name !== value.container)
-    if (value.containerGuessed)
-      this.#warn(`container "${value.container}" was chosen; the pod also has ${others.join(', ')}`)
-    return {
-      value,
-      text: `Target ${value.target} is pod ${value.name}, container ${value.container}, in namespace ${value.namespace}`,
-    }
   }
 
   async #startAgent(cluster: Cluster, target: ResolvedTarget | undefined): Promise<{value: AgentLink; text: string}> {
@@ -240,7 +235,7 @@ export class Session {
       sessionId: this.#spec.id,
       signal: this.#abort.signal,
     }
-    const agent = await startAgent(cluster, request, this.#log)
+    const agent = await startAgent(cluster, request, this.#log, (text) => this.#progress.waiting(text))
     this.#agent = agent
     const {connection, job} = agent
     this.#teardown.add('rules of a lost agent', CLEAN_MS, async () => {
@@ -260,26 +255,6 @@ export class Session {
       this.#requestEnd({failure: agentEnded(reason), graceMs: 0, atOnce: true})
     }
     return {value: agent, text: `Agent ${agent.pod} is connected`}
-  }
-
-  async #prepareProgram(agent: AgentLink, dataPlane: DataPlane): Promise<{value: Prepared; text: string}> {
-    const {config, environment, intercept} = this.#spec
-    const {env, fs, network} = config.feature
-    const [remote, resolvConf, hosts, hostname] = await Promise.all([
-      readRemoteEnvironment(agent.connection, env),
-      intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/resolv.conf') : undefined,
-      intercept && network.dns.enabled ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
-      intercept && config.feature.hostname ? readRemoteFile(agent.connection, '/etc/hostname') : undefined,
-    ])
-    const resolver = network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}) : dataPlane.localResolver()
-    const overlays = intercept ? resolver : []
-    const files = intercept ? dataPlane.startFiles(fs, pathContext(this.#spec)) : undefined
-    // What the program wrote is saved when it has ended, while the agent is still there.
-    this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
-    return {
-      value: {environment: composeEnvironment(environment, remote, env), overlays, files, hostname: hostname?.trim()},
-      text: `Environment of the target: ${remote.size} variables`,
-    }
   }
 
   async #startProgram(dataPlane: DataPlane, prepared: Prepared, listening: () => void): Promise<{text: string}> {
@@ -302,7 +277,7 @@ export class Session {
     if (this.#abort.signal.aborted || error instanceof ConnectionError) return
     const failure = stealRefused(port, error)
     if (!this.#spec.intercept) return this.#requestEnd({failure, graceMs: DEFAULT_GRACE_MS})
-    if (!this.#refused.has(port)) this.#warn(`${failure.what} ${failure.why} The program's listen failed.`)
+    if (!this.#refused.has(port)) this.#progress.warn(`${failure.what} ${failure.why} The program's listen failed.`)
     this.#refused.set(port, failure)
   }
 
@@ -409,21 +384,6 @@ export class Session {
       ports: this.#dataPlane!.incoming.subscribedPorts,
       outputDirectory: this.#spec.outputDirectory,
     }
-  }
-
-  async #phase<T>(phase: Phase, run: () => Promise<{value?: T; text: string}>): Promise<T> {
-    const started = performance.now()
-    const {value, text} = await run()
-    this.#abort.signal.throwIfAborted()
-    const ms = Math.round(performance.now() - started)
-    this.#log(`${phase}: ${text} (${ms} ms)`)
-    this.#emit({type: 'phase', phase, text, ms})
-    return value as T
-  }
-
-  #warn(text: string): void {
-    this.#log(`warning: ${text}`)
-    this.#emit({type: 'warning', text})
   }
 
   #update(change: Partial<SessionRecord>): void {

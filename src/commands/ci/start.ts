@@ -101,7 +101,8 @@ From the first word that is not a flag of this command, everything belongs to th
 
   async run(): Promise<void> {
     const {flags, words, resolved} = commandContext()
-    const observer = startObserver()
+    const foreground = flags.foreground === true
+    const observer = startObserver({stream: process.stderr, env: process.env, foreground})
     for (const warning of resolved!.warnings) observer.warning(warning)
     const outcome = await startSession(
       {
@@ -110,14 +111,14 @@ From the first word that is not a flag of this command, everything belongs to th
         cwd: process.cwd(),
         env: process.env,
         lib: path.join(this.config.root, 'lib'),
-        foreground: flags.foreground === true,
+        foreground,
         intercept: flags.intercept !== false,
         wait: flags.wait !== false,
         readyTimeoutMs: Number(flags['ready-timeout']) * 1000,
       },
       observer,
       processSignals,
-    )
+    ).finally(() => observer.close())
     if (outcome.type === 'ready') this.log(formatReady(outcome.summary))
     else this.exit(outcome.status)
   }

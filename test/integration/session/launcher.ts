@@ -25,7 +25,7 @@ try {
       wait: true,
       readyTimeoutMs: 60_000,
     },
-    {phase: () => {}, warning: () => {}, ready: () => {}},
+    {phase: () => {}, waiting: () => {}, warning: () => {}, ready: () => {}},
     processSignals,
   )
 } catch (error) {

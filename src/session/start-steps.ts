@@ -1,0 +1,64 @@
+import {resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
+import {composeEnvironment} from '../proxy/environment.ts'
+import {probeTrap} from '../trap/trap.ts'
+import type {AgentLink} from './agent-link.ts'
+import type {DataPlane} from './data-plane.ts'
+import {interceptionUnavailable} from './failures.ts'
+import type {Log} from './log.ts'
+import type {Progress, Step} from './progress.ts'
+import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
+import {pathContext} from './remote-files.ts'
+import type {Prepared} from './run-program.ts'
+import type {SessionSpec} from './spec.ts'
+
+// The steps of a start that make nothing which must be undone; what they need and give is all in their types.
+
+/** Whether this machine can intercept. Errors: MirrordError of `interceptionUnavailable`. */
+export async function checkMachine(trapPath: string, log: Log): Promise<void> {
+  const probe = await probeTrap(trapPath)
+  log(`machine: ${JSON.stringify(probe)}`)
+  if (!probe.available) throw interceptionUnavailable(probe.reason ?? 'kernel-too-old')
+}
+
+/** The pod and container that the program runs as; undefined without a target. Errors: those of `resolveTarget`. */
+export async function findTarget(
+  {config}: SessionSpec,
+  cluster: Cluster,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Step<ResolvedTarget>> {
+  const {path: target, namespace} = config.target
+  if (!target || target.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
+  const value = await resolveTarget(cluster, target, namespace, {signal})
+  const others = value.containers.filter((name) => name !== value.container)
+  if (value.containerGuessed)
+    progress.warn(`container "${value.container}" was chosen; the pod also has ${others.join(', ')}`)
+  return {
+    value,
+    text: `Target ${value.target} is pod ${value.name}, container ${value.container}, in namespace ${value.namespace}`,
+  }
+}
+
+/** Everything that the program gets from the target. Errors: those of the agent's connection. */
+export async function prepareProgram(
+  spec: SessionSpec,
+  agent: AgentLink,
+  dataPlane: DataPlane,
+): Promise<Step<Prepared>> {
+  const {config, environment, intercept} = spec
+  const {env, fs, network, hostname: remoteName} = config.feature
+  const remoteNames = intercept && network.dns.enabled
+  const [remote, resolvConf, hosts, hostname] = await Promise.all([
+    readRemoteEnvironment(agent.connection, env),
+    remoteNames ? readRemoteFile(agent.connection, '/etc/resolv.conf') : undefined,
+    remoteNames ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
+    intercept && remoteName ? readRemoteFile(agent.connection, '/etc/hostname') : undefined,
+  ])
+  const resolver = network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}) : dataPlane.localResolver()
+  const overlays = intercept ? resolver : []
+  const files = intercept ? dataPlane.startFiles(fs, pathContext(spec)) : undefined
+  return {
+    value: {environment: composeEnvironment(environment, remote, env), overlays, files, hostname: hostname?.trim()},
+    text: `Environment of the target: ${remote.size} variables`,
+  }
+}
