@@ -1,5 +1,15 @@
 import {exitCodes, type ExitCodeName} from './exit-codes.ts'
 
+/** A place in one of the user's files that is at fault. */
+export interface Place {
+  /** Absolute path. */
+  file: string
+  /** From 1. */
+  line?: number
+  column?: number
+  message: string
+}
+
 /** The parts of an error that a user can meet. Plain data: it crosses process boundaries as JSON. */
 export interface ErrorReport {
   /** Stable identifier, for example `TARGET_NOT_FOUND`; documented, never reworded. */
@@ -13,6 +23,8 @@ export interface ErrorReport {
   next: readonly string[]
   /** Supporting lines shown verbatim: a log tail, pod events. Never secrets. */
   detail?: string
+  /** Where the user's files are at fault; CI systems show the error there. */
+  places?: readonly Place[]
 }
 
 /** The one error class for every failure that is not a defect of ours. */

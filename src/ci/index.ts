@@ -1,0 +1,5 @@
+export {annotationsOf} from './annotations.ts'
+export {detectCi, systemOf, type CiRun} from './detect.ts'
+export type {Annotation, Dialect} from './dialect.ts'
+export {formatOutputs} from './outputs.ts'
+export type {CiSystem} from './systems.ts'
