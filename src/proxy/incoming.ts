@@ -56,6 +56,15 @@ export class IncomingProxy {
     return [...this.#subscribed.keys()].sort((a, b) => a - b)
   }
 
+  /** The same ports, with the address of the listener that gets the connections. */
+  get delivered(): {port: number; local: string}[] {
+    return this.subscribedPorts.flatMap((port) => {
+      const actual = this.#listeners.get(port)?.at(-1)?.actual
+      if (!actual) return []
+      return {port, local: `${net.isIPv6(actual.address) ? `[${actual.address}]` : actual.address}:${actual.port}`}
+    })
+  }
+
   /** Makes the listener reachable from the cluster; resolves when the traffic arrives here. Rejects when refused. */
   async listen(listener: LocalListener): Promise<void> {
     const {port} = listener

@@ -3,7 +3,7 @@ import net from 'node:net'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {readLines, writeLine} from '../util/json-lines.ts'
 import {delay, within} from '../util/time.ts'
-import type {SessionRecord} from './state.ts'
+import type {LiveFigures, SessionRecord} from './state.ts'
 
 /** A client that does not read its answer for this long is dropped. */
 const CLOSE_MS = 1000
@@ -11,16 +11,25 @@ const CLOSE_MS = 1000
 /** What another command asks of a running session. */
 export type ControlRequest =
   | {type: 'status'}
+  /** The record now and after each change, until the session ends. */
+  | {type: 'watch'}
   | {type: 'stop'; graceMs: number}
   /** A stop that is under way may take no longer than this from now on. */
   | {type: 'hurry'; graceMs: number}
 
-/** What the session answers. `stopped` comes when everything is gone; the session's process ends right after it. */
-export type ControlReply = {type: 'status'; record: SessionRecord} | {type: 'stopped'; failure?: ErrorReport}
+/**
+ * What the session answers. `stopped` comes when everything is gone; the session's process ends right after it. Requests and
+ * fields are only ever added: a session does not answer a request that it does not know, and both sides ignore unknown fields,
+ * so that one version's commands can stop another's sessions.
+ */
+export type ControlReply =
+  {type: 'status'; record: SessionRecord; live?: LiveFigures} | {type: 'stopped'; failure?: ErrorReport}
 
 /** The session's side of the control socket. */
 export interface ControlHandlers {
-  status(): SessionRecord
+  status(): {record: SessionRecord; live?: LiveFigures}
+  /** Tells the record now and after each change; returns what ends that. */
+  watch(tell: (record: SessionRecord) => void): () => void
   /** Resolves when the session has ended. */
   stop(graceMs: number): Promise<ErrorReport | undefined>
   hurry(graceMs: number): void
@@ -37,7 +46,13 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
       (request) => {
         switch (request?.type) {
           case 'status':
-            return writeLine(socket, {type: 'status', record: handlers.status()} satisfies ControlReply)
+            return writeLine(socket, {type: 'status', ...handlers.status()} satisfies ControlReply)
+          case 'watch':
+            socket.once(
+              'close',
+              handlers.watch((record) => writeLine(socket, {type: 'status', record} satisfies ControlReply)),
+            )
+            return
           case 'hurry':
             return handlers.hurry(request.graceMs)
           case 'stop':

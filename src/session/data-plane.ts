@@ -15,6 +15,7 @@ import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresse
 import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
 import type {ClientSession} from '../protocol/index.ts'
 import type {FileOptions, Trap} from '../trap/trap.ts'
+import type {LiveFigures} from './state.ts'
 
 /** Files of the pod that name resolution reads. */
 export interface ResolverFiles {
@@ -171,6 +172,11 @@ export class DataPlane {
     const unsaved = (await this.#files?.flush()) ?? []
     await this.#files?.close()
     return unsaved
+  }
+
+  /** What passes here now, for `ci status`. */
+  get live(): LiveFigures {
+    return {ports: this.incoming.delivered}
   }
 
   /** Ends every relay; connections of the program are reset. The agent's connection is the owner's. */

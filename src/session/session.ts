@@ -1,5 +1,4 @@
 import path from 'node:path'
-import {formatTarget} from '../config/index.ts'
 import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {ConnectionError} from '../protocol/index.ts'
@@ -29,6 +28,7 @@ import {
   stealRefused,
   trapLost,
 } from './failures.ts'
+import {Journal} from './journal.ts'
 import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
 import {Progress} from './progress.ts'
@@ -55,6 +55,7 @@ const SAVE_MS = 120_000
 
 /** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
 interface End {
+  by: NonNullable<SessionRecord['endedBy']>
   failure?: ErrorReport
   graceMs: number
   /** The program must not run a moment longer. */
@@ -72,7 +73,7 @@ export class Session {
   readonly #abort = new AbortController()
   readonly #ending = deferred<End>()
   readonly #ended = deferred<ErrorReport | undefined>()
-  #record: SessionRecord
+  readonly #journal: Journal
   #trap?: Trap
   #dataPlane?: DataPlane
   #agent?: AgentLink
@@ -94,19 +95,7 @@ export class Session {
     this.#teardown = new Teardown(log)
     this.#progress = new Progress(emit, log, this.#abort.signal)
     this.#directory = new SessionDirectory(spec.directory, spec.id)
-    const target = spec.config.target.path
-    this.#record = {
-      format: 1,
-      id: spec.id,
-      job: spec.job,
-      name: spec.name,
-      program: spec.program.name,
-      target: target && formatTarget(target),
-      state: 'starting',
-      createdAt: new Date().toISOString(),
-      session: identify(process.pid)!,
-      outputDirectory: spec.outputDirectory,
-    }
+    this.#journal = new Journal(spec, this.#directory, log)
   }
 
   /** Runs the session; resolves when it has ended and nothing of it is left. */
@@ -115,21 +104,22 @@ export class Session {
     let end: End
     let start: Promise<void> | undefined
     try {
-      this.#directory.write(this.#record)
+      this.#journal.open()
       control = await this.#serveControl()
       start = this.#start()
       await Promise.race([start, this.#ending.promise])
       end = await this.#ending.promise
     } catch (error) {
-      end = this.#requested ?? {failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
+      end = this.#requested ?? {by: 'failure', failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
     }
     const failure = await this.#end(end, start)
     // A program in the foreground may be over before this process has noticed that it had started.
     const started = this.#started || (this.#spec.foreground && this.#exit !== undefined)
     if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
     else if (this.#spec.foreground) this.#emitExit(failure)
-    // A failure during the run stays on record for `ci stop`; everything else leaves nothing.
-    if (!started || !failure || this.#spec.foreground) this.#removeState()
+    // How a program ended during the run stays on record, for `ci stop` and `ci wait`; everything else leaves nothing.
+    if (!started || this.#spec.foreground || (!failure && end.by === 'request')) this.#removeState()
+    else this.#directory.keepRecord()
     this.#ended.resolve(failure)
     await control?.close()
   }
@@ -141,7 +131,8 @@ export class Session {
 
   #serveControl(): Promise<{close(): Promise<void>}> {
     return serveControl(this.#directory.socket, {
-      status: () => this.#record,
+      status: () => ({record: this.#journal.record, live: this.#dataPlane?.live}),
+      watch: (tell) => this.#journal.watch(tell),
       stop: (graceMs) => this.stop(graceMs),
       hurry: (graceMs) => {
         this.#graceMs = graceMs
@@ -152,19 +143,19 @@ export class Session {
 
   /** Ends the session; resolves when it has ended, with what had failed during the run. */
   stop(graceMs: number): Promise<ErrorReport | undefined> {
-    this.#requestEnd({graceMs})
+    this.#requestEnd({by: 'request', graceMs})
     return this.#ended.promise
   }
 
   /** Ends the session because of something that nobody asked for; it is kept for `ci stop`. */
   fail(failure: ErrorReport, graceMs: number): void {
-    this.#requestEnd({failure, graceMs})
+    this.#requestEnd({by: 'failure', failure, graceMs})
   }
 
   /** Foreground: passes a signal on to the program's tree. */
   signal(signal: NodeJS.Signals): void {
     if (this.#trap) this.#trap.signalTree(signal)
-    else this.#requestEnd({graceMs: 0})
+    else this.#requestEnd({by: 'request', graceMs: 0})
   }
 
   #requestEnd(end: End): void {
@@ -190,6 +181,7 @@ export class Session {
     const target = await progress.phase('target', 'Looking for the target', () =>
       findTarget(this.#spec, cluster, progress, signal),
     )
+    this.#journal.update({pod: target?.name})
     const agent = await progress.phase('agent', 'Starting the agent', () => this.#startAgent(cluster, target))
     const dataPlane = new DataPlane(agent.connection, this.#directory.files, (text) => this.#log(`data plane: ${text}`))
     this.#dataPlane = dataPlane
@@ -208,12 +200,12 @@ export class Session {
     )
     const tellReady = () => {
       if (this.#abort.signal.aborted) return
-      this.#update({state: 'ready'})
+      this.#journal.update({state: 'ready', readyAt: new Date().toISOString()})
       this.#emit({type: 'ready', summary: this.#summary(target)})
       this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
     }
     if (this.#spec.foreground) {
-      this.#update({state: 'ready'})
+      this.#journal.update({state: 'ready'})
       this.#started = true
       // The launcher stays attached and ends with the program's own status, whether it ever listens or not.
       void listening.promise.then(tellReady)
@@ -252,7 +244,7 @@ export class Session {
       if (reason.code === 'CLOSED') return
       this.#lost = true
       this.#log(`agent: lost (${reason.code}: ${reason.message})`)
-      this.#requestEnd({failure: agentEnded(reason), graceMs: 0, atOnce: true})
+      this.#requestEnd({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true})
     }
     return {value: agent, text: `Agent ${agent.pod} is connected`}
   }
@@ -276,7 +268,7 @@ export class Session {
     // The end of the connection has a report of its own.
     if (this.#abort.signal.aborted || error instanceof ConnectionError) return
     const failure = stealRefused(port, error)
-    if (!this.#spec.intercept) return this.#requestEnd({failure, graceMs: DEFAULT_GRACE_MS})
+    if (!this.#spec.intercept) return this.#requestEnd({by: 'failure', failure, graceMs: DEFAULT_GRACE_MS})
     if (!this.#refused.has(port)) this.#progress.warn(`${failure.what} ${failure.why} The program's listen failed.`)
     this.#refused.set(port, failure)
   }
@@ -285,23 +277,25 @@ export class Session {
   #adopt(trap: Trap, dataPlane: DataPlane): void {
     this.#trap = trap
     dataPlane.trap = trap
-    this.#update({trap: identify(trap.pid), programPid: trap.programPid})
+    this.#journal.update({trap: identify(trap.pid), programPid: trap.programPid})
     this.#teardown.add('program', DEFAULT_GRACE_MS + 3_600_000, () => this.#endTree(trap))
     void trap.exited.then((exit) => {
       this.#exit = exit
+      this.#journal.update({exit})
       this.#log(`program: ended. ${describeExit(exit)}`)
     })
     void trap.ended.then(({clean, reason}) => {
       const {name} = this.#spec.program
-      if (!clean) return this.#requestEnd({failure: trapLost(name, reason), graceMs: 0, atOnce: true})
+      if (!clean) return this.#requestEnd({by: 'failure', failure: trapLost(name, reason), graceMs: 0, atOnce: true})
       const exit = this.#exit ?? {}
-      if (this.#record.state === 'starting' && !this.#spec.foreground) {
+      const end = (failure?: ErrorReport) => this.#requestEnd({by: 'program', failure, graceMs: 0})
+      if (this.#journal.record.state === 'starting' && !this.#spec.foreground) {
         const died = diedBeforeReady(name, exit, this.#spec.outputDirectory)
-        return this.#requestEnd({failure: afterRefusals(died, this.#refused.values(), false), graceMs: 0})
+        return end(afterRefusals(died, this.#refused.values(), false))
       }
-      if (exit.code === 0 || this.#spec.foreground) return this.#requestEnd({graceMs: 0})
+      if (exit.code === 0 || this.#spec.foreground) return end()
       const died = diedDuringRun(name, exit, this.#spec.outputDirectory)
-      this.#requestEnd({failure: afterRefusals(died, this.#refused.values(), true), graceMs: 0})
+      end(afterRefusals(died, this.#refused.values(), true))
     })
   }
 
@@ -324,13 +318,13 @@ export class Session {
   }
 
   /** Undoes everything; the result is what had failed. */
-  async #end({failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
+  async #end({by, failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#failure = failure
     if (this.#started && !failure && !this.#exit) this.#answer = agentAnswers(this.#agent!.connection, AGENT_ANSWER_MS)
     this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
     this.#abort.abort(new Error('the session is ending'))
-    this.#update({state: 'stopping'})
+    this.#journal.update({state: 'stopping', endedBy: by})
     if (atOnce) this.#trap?.killTree()
     // What a step of the start is still making must exist before it can be undone.
     if (start)
@@ -339,7 +333,7 @@ export class Session {
         start.catch(() => {}),
       )
     await this.#teardown.run()
-    this.#update({state: 'ended', failure: this.#failure})
+    this.#journal.update({state: 'ended', endedAt: new Date().toISOString(), failure: this.#failure})
     return this.#failure
   }
 
@@ -383,16 +377,6 @@ export class Session {
       incoming: this.#spec.config.feature.network.incoming.mode === 'steal' ? 'steal' : 'off',
       ports: this.#dataPlane!.incoming.subscribedPorts,
       outputDirectory: this.#spec.outputDirectory,
-    }
-  }
-
-  #update(change: Partial<SessionRecord>): void {
-    this.#record = {...this.#record, ...change}
-    try {
-      this.#directory.write(this.#record)
-    } catch (error) {
-      // A full disk must not keep the session from undoing what it did.
-      this.#log(`state: ${(error as Error).message}`)
     }
   }
 }

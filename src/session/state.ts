@@ -38,13 +38,27 @@ export interface SessionRecord {
   target?: string
   state: 'starting' | 'ready' | 'stopping' | 'ended'
   createdAt: string
+  readyAt?: string
+  endedAt?: string
+  /** The pod of the target; absent until it is found, and without a target. */
+  pod?: string
   session: ProcessId
   /** The trap's outer process, the ancestor of the program's whole tree. */
   trap?: ProcessId
   programPid?: number
   outputDirectory?: string
+  /** How the program ended. */
+  exit?: {code?: number; signal?: NodeJS.Signals}
+  /** What ended the session: its program by itself, a request (`ci stop`, a cancelled start), or a failure of anything else. */
+  endedBy?: 'program' | 'request' | 'failure'
   /** Set when the session ended by itself: what `ci stop` has to report. */
   failure?: ErrorReport
+}
+
+/** What only a running session knows of itself. */
+export interface LiveFigures {
+  /** The pod's ports whose traffic arrives here, and where the program listens for it (`address:port`). */
+  ports: {port: number; local: string}[]
 }
 
 /** The folder where the sessions of this user live, by the design's order of preference. */
@@ -186,6 +200,11 @@ export class SessionDirectory {
   /** The claim, or undefined when there is none yet. */
   readClaim(): NameClaim | undefined {
     return readWhole(path.join(this.path, 'name.json')) as NameClaim | undefined
+  }
+
+  /** Removes what only a running session needs. */
+  keepRecord(): void {
+    rmSync(this.files, {recursive: true, force: true})
   }
 
   /** Removes the directory with everything in it. */

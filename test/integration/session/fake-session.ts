@@ -50,7 +50,11 @@ let graces = 0
 let hurry: () => void = () => {}
 const hurried = new Promise<void>((resolve) => (hurry = resolve))
 const control = await serveControl(directory.socket, {
-  status: () => record,
+  status: () => ({record}),
+  watch: (tell) => {
+    tell(record)
+    return () => {}
+  },
   hurry: (graceMs) => {
     say(`hurry ${graceMs}`)
     hurry()

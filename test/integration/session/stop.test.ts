@@ -208,7 +208,11 @@ describe('the control socket', () => {
       directory,
       record,
       serving: serveControl(directory.socket, {
-        status: () => record,
+        status: () => ({record}),
+        watch: (tell) => {
+          tell(record)
+          return () => {}
+        },
         stop: async () => undefined,
         hurry: () => {},
         ...handlers,
