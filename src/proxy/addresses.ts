@@ -6,6 +6,11 @@ export interface Endpoint {
   port: number
 }
 
+/** As in URLs: `10.0.0.1:80`, `[fd00::1]:80`. */
+export function showEndpoint({address, port}: Endpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
 /**
  * The session's own loopback address, from 127.64.0.0/10 (all of 127/8 is local to a machine, RFC 1122 3.2.1.3): its relays
  * listen there and its dials to the program come from there, so both can be told from any other local traffic by address

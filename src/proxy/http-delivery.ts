@@ -3,6 +3,7 @@ import type net from 'node:net'
 import type {BodyFrame, ClientMessage, HeaderLine, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
 import type {Endpoint} from './addresses.ts'
 import type {FlowControl} from './flow.ts'
+import type {TrafficObserver} from './observer.ts'
 import {TunnelStream} from './tunnel-stream.ts'
 
 type Id = NewTcpConnection['connectionId']
@@ -15,6 +16,7 @@ export interface HttpDeliveryPorts {
   send(message: ClientMessage): boolean
   flow: FlowControl
   warn(text: string): void
+  observer: TrafficObserver
 }
 
 /** A request as the agent parsed it, whichever form it came in. */
@@ -112,6 +114,8 @@ class Exchange {
   #early: {frames: readonly BodyFrame[]; isLast: boolean}[] = []
   #started = false
   #over = false
+  readonly #began = performance.now()
+  #told = false
 
   constructor(head: Head, ports: HttpDeliveryPorts, ended: () => void) {
     this.#head = head
@@ -153,7 +157,12 @@ class Exchange {
   }
 
   #deliver(socket: net.Socket, release: () => void): void {
-    socket.once('close', release)
+    const counter = this.#ports.observer.incoming(this.#head.port)
+    socket.once('close', () => {
+      counter.in(socket.bytesWritten)
+      counter.out(socket.bytesRead)
+      release()
+    })
     if (this.#over) return void socket.destroy()
     const {method, uri, headers} = this.#head
     const request = http.request({
@@ -183,6 +192,7 @@ class Exchange {
   #respond(response: http.IncomingMessage): void {
     const {connectionId, requestId} = this.#head
     this.#started = true
+    this.#tell(response.statusCode)
     this.#send({
       type: 'HttpResponseChunked',
       value: {type: 'Start', value: {...this.#ids(), internalResponse: {...headOf(response), body: []}}},
@@ -218,6 +228,7 @@ class Exchange {
   #upgrade(response: http.IncomingMessage, socket: net.Socket, first: Buffer): void {
     const {connectionId} = this.#head
     this.#started = true
+    this.#tell(response.statusCode)
     const {flow} = this.#ports
     this.#send({type: 'HttpResponseFramed', value: {...this.#ids(), internalResponse: {...headOf(response), body: []}}})
     const data = (bytes: Uint8Array) => this.#send({type: 'Data', value: {connectionId, bytes}})
@@ -244,8 +255,17 @@ class Exchange {
   #finish(): void {
     if (this.#over) return
     this.#over = true
+    this.#tell(undefined)
     this.#ports.flow.forget(this)
     this.#ended()
+  }
+
+  /** Once: with the first answer, or at the end without one. What we answered for the program is not its answer. */
+  #tell(status: number | undefined): void {
+    if (this.#told) return
+    this.#told = true
+    const {port, method, uri: path} = this.#head
+    this.#ports.observer.request({port, method, path, stolen: true, status, ms: performance.now() - this.#began})
   }
 
   #ids(): {port: number; connectionId: Id; requestId: number} {

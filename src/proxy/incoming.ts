@@ -3,6 +3,8 @@ import type {ClientMessage, IncomingTraffic, NewTcpConnection} from '../protocol
 import type {Endpoint, SourcePorts} from './addresses.ts'
 import type {FlowControl} from './flow.ts'
 import {HttpDelivery} from './http-delivery.ts'
+import {HttpWatch} from './http-watch.ts'
+import {unobserved, type ByteCounter, type TrafficObserver} from './observer.ts'
 import {TunnelStream} from './tunnel-stream.ts'
 
 type Id = NewTcpConnection['connectionId']
@@ -30,6 +32,14 @@ export interface IncomingPorts {
   registerPeer?(source: Endpoint, peer: Endpoint, local: Endpoint): Promise<void>
   forgetPeer?(source: Endpoint): void
   warn(text: string): void
+  observer?: TrafficObserver
+}
+
+/** A raw connection and who follows it. */
+interface Followed {
+  stream: TunnelStream | PendingStream
+  bytes: ByteCounter
+  http: HttpWatch
 }
 
 /** Dials that meet a used source port try the next one; more than a few in a row mean that something else is wrong. */
@@ -40,15 +50,17 @@ export class IncomingProxy {
   readonly #ports: IncomingPorts
   /** Listeners by pod port; the most recent one gets the connections. */
   readonly #listeners = new Map<number, LocalListener[]>()
-  readonly #streams = new Map<Id, TunnelStream | PendingStream>()
+  readonly #streams = new Map<Id, Followed>()
   readonly #subscribed = new Map<number, Promise<void>>()
-
+  readonly #observer: TrafficObserver
   readonly #http: HttpDelivery
 
   constructor(ports: IncomingPorts) {
     this.#ports = ports
-    const {send, flow, warn} = ports
-    this.#http = new HttpDelivery({send, flow, warn, dial: (port, peer) => this.#dialForRequest(port, peer)})
+    const {send, flow, warn, observer = unobserved} = ports
+    this.#observer = observer
+    const dial = (port: number, peer: Endpoint | undefined) => this.#dialForRequest(port, peer)
+    this.#http = new HttpDelivery({send, flow, warn, observer, dial})
   }
 
   /** The pod's ports whose traffic is delivered now. */
@@ -106,10 +118,18 @@ export class IncomingProxy {
         if (message.value.transport.type === 'Tls') this.#ports.warn('a TLS connection arrives here in plain text')
         return this.#connect(message.value.connection)
       case 'Data':
-        return this.#streams.get(message.value.connectionId)?.receive(message.value.bytes)
+        return this.#data(message.value)
       case 'Close':
-        return this.#streams.get(message.value.connectionId)?.close()
+        return this.#streams.get(message.value.connectionId)?.stream.close()
     }
+  }
+
+  #data({connectionId, bytes}: {connectionId: Id; bytes: Uint8Array}): void {
+    const followed = this.#streams.get(connectionId)
+    if (!followed) return
+    followed.bytes.in(bytes.length)
+    followed.http.toProgram(bytes)
+    followed.stream.receive(bytes)
   }
 
   #connect(connection: NewTcpConnection): void {
@@ -120,13 +140,19 @@ export class IncomingProxy {
       return
     }
     const pending = new PendingStream()
-    this.#streams.set(connectionId, pending)
+    const followed = {
+      stream: pending,
+      bytes: this.#observer.incoming(port),
+      http: new HttpWatch(port, this.#observer),
+    }
+    this.#streams.set(connectionId, followed)
     const peer = {address: connection.remoteAddress, port: connection.sourcePort}
     const local = {address: connection.localAddress, port}
     this.#dial(listener.actual, peer, local).then(
-      ({socket, source}) => this.#join(connectionId, pending, socket, source),
+      ({socket, source}) => this.#join(connectionId, {...followed, pending}, socket, source),
       (error: Error) => {
         this.#streams.delete(connectionId)
+        followed.http.end()
         if (!pending.closed)
           this.#ports.send({type: 'TcpSteal', value: {type: 'ConnectionUnsubscribe', value: connectionId}})
         this.#ports.warn(`a stolen connection to port ${port} could not be delivered: ${error.message}`)
@@ -134,21 +160,31 @@ export class IncomingProxy {
     )
   }
 
-  #join(connectionId: Id, pending: PendingStream, socket: net.Socket, source: Endpoint): void {
+  #join(
+    connectionId: Id,
+    {pending, bytes: counter, http}: Omit<Followed, 'stream'> & {pending: PendingStream},
+    socket: net.Socket,
+    source: Endpoint,
+  ): void {
     const {send, flow, forgetPeer} = this.#ports
     const stream = new TunnelStream(
       socket,
       {
-        data: (bytes) => send({type: 'TcpSteal', value: {type: 'Data', value: {connectionId, bytes}}}),
+        data: (bytes) => {
+          counter.out(bytes.length)
+          http.fromProgram(bytes)
+          return send({type: 'TcpSteal', value: {type: 'Data', value: {connectionId, bytes}}})
+        },
         close: () => send({type: 'TcpSteal', value: {type: 'ConnectionUnsubscribe', value: connectionId}}),
         ended: () => {
           this.#streams.delete(connectionId)
+          http.end()
           forgetPeer?.(source)
         },
       },
       flow,
     )
-    this.#streams.set(connectionId, stream)
+    this.#streams.set(connectionId, {stream, bytes: counter, http})
     for (const bytes of pending.chunks) stream.receive(bytes)
     if (pending.closed) stream.close()
   }

@@ -26,3 +26,15 @@ export interface ByteCounter {
   in(bytes: number): void
   out(bytes: number): void
 }
+
+/** Counts nothing. */
+export const uncounted: ByteCounter = {in: () => {}, out: () => {}}
+
+/** Nobody wants to know. */
+export const unobserved: TrafficObserver = {
+  connection: () => uncounted,
+  incoming: () => uncounted,
+  request: () => {},
+  name: () => {},
+  file: () => {},
+}

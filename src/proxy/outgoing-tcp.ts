@@ -2,9 +2,10 @@ import net from 'node:net'
 import {constants} from 'node:os'
 import type {ClientMessage, ConnectReply, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
-import type {Endpoint} from './addresses.ts'
+import {showEndpoint, type Endpoint} from './addresses.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
+import {unobserved, type TrafficObserver} from './observer.ts'
 import {TunnelStreams} from './tunnel-streams.ts'
 
 type Id = DaemonConnect['connectionId']
@@ -23,6 +24,7 @@ export interface OutgoingTcpPorts {
   send(message: ClientMessage): boolean
   flow: FlowControl
   warn(text: string): void
+  observer?: TrafficObserver
   /** A program's socket that is connected to the relay appears there within this time, or never. Default 10,000. */
   acceptMs?: number
   /** The same when the connect had been under way for long: up to the next retransmission of the kernel. Default 70,000. */
@@ -133,7 +135,14 @@ export class OutgoingTcpProxy {
   }
 
   #connect(remote: Endpoint): Promise<ConnectReply> {
-    return this.#ports.connect(remote, ({connectionId}) => this.#streams.expect(connectionId))
+    const observer = this.#ports.observer ?? unobserved
+    const tell = (failed: boolean) => observer.connection({protocol: 'tcp', address: showEndpoint(remote), failed})
+    const reply = this.#ports.connect(remote, ({connectionId}) => this.#streams.expect(connectionId, tell(false)))
+    reply.then(
+      ({type}) => type === 'Err' && tell(true),
+      () => {}, // the agent is gone: the session ends anyway
+    )
+    return reply
   }
 
   #relay(family: 4 | 6): Promise<{server: net.Server; at: Endpoint}> {

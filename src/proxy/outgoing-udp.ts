@@ -2,9 +2,11 @@ import dgram from 'node:dgram'
 import {readFileSync} from 'node:fs'
 import type {ClientMessage, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
-import type {Endpoint} from './addresses.ts'
+import {showEndpoint, type Endpoint} from './addresses.ts'
+import {DnsWatch} from './dns-watch.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
+import {uncounted, unobserved, type TrafficObserver} from './observer.ts'
 import {endpointOf, type RemoteConnect} from './outgoing-tcp.ts'
 
 type Id = DaemonConnect['connectionId']
@@ -19,6 +21,7 @@ export interface OutgoingUdpPorts {
   /** Tells when a full tunnel has drained. */
   flow: Pick<FlowControl, 'waitForDrain' | 'forget'>
   warn(text: string): void
+  observer?: TrafficObserver
 }
 
 /** A connected UDP socket of the agent. */
@@ -28,6 +31,8 @@ export interface RemoteDatagrams {
   close(): void
 }
 
+/** Datagrams to this port are DNS, whoever sends them. */
+const DNS_PORT = 53
 /** How often relays and flows of sockets that are gone are looked for; sooner when there are many. */
 const SWEEP_MS = 30_000
 /** So many new flows are not waited for until the next sweep: a program may ask each question from a new socket. */
@@ -116,20 +121,41 @@ export class OutgoingUdpProxy {
     receive: (datagram: Uint8Array) => void,
     closed: () => void,
   ): Promise<RemoteDatagrams | {errno: number}> {
-    const result = await this.#ports.connect(remote, ({connectionId}) =>
-      this.#receivers.set(connectionId, {datagram: receive, closed}),
-    )
-    if (result.type === 'Err') return {errno: connectErrno(result.value)}
+    const observer = this.#ports.observer ?? unobserved
+    const tell = (failed: boolean) => observer.connection({protocol: 'udp', address: showEndpoint(remote), failed})
+    const dns = remote.port === DNS_PORT ? new DnsWatch(observer) : undefined
+    let counter = uncounted
+    const result = await this.#ports.connect(remote, ({connectionId}) => {
+      counter = tell(false)
+      this.#receivers.set(connectionId, {
+        datagram: (bytes) => {
+          counter.in(bytes.length)
+          dns?.answer(bytes)
+          receive(bytes)
+        },
+        closed: () => {
+          dns?.close()
+          closed()
+        },
+      })
+    })
+    if (result.type === 'Err') {
+      tell(true)
+      return {errno: connectErrno(result.value)}
+    }
     const {connectionId, localAddress} = result.value
     return {
       local: endpointOf(localAddress),
       send: (bytes) => {
         // Empty bytes mean the end of the flow on the wire, so an empty datagram cannot travel (spec protocol.md 6.7).
         if (bytes.length === 0 || this.#full) return
+        counter.out(bytes.length)
+        dns?.question(bytes)
         this.#full = !this.#ports.send({type: 'UdpOutgoing', value: {type: 'Write', value: {connectionId, bytes}}})
         if (this.#full) this.#ports.flow.waitForDrain(this, () => (this.#full = false))
       },
       close: () => {
+        dns?.close()
         if (this.#receivers.delete(connectionId))
           this.#ports.send({type: 'UdpOutgoing', value: {type: 'Close', value: {connectionId}}})
       },

@@ -13,6 +13,7 @@ import type {UnixConnectAnswer, UnixConnectRequest} from '../trap/types.ts'
 import {frame, FrameReader} from '../util/frames.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
+import {unobserved, type TrafficObserver} from './observer.ts'
 import {TunnelStreams} from './tunnel-streams.ts'
 
 const {errno} = constants
@@ -31,6 +32,7 @@ export interface OutgoingUnixPorts {
   send(message: ClientMessage): boolean
   flow: FlowControl
   warn(text: string): void
+  observer?: TrafficObserver
   /** The trap connects to a relay within this time, or never. Default 5,000. */
   acceptMs?: number
 }
@@ -68,15 +70,18 @@ export class OutgoingUnixProxy {
     const [streams, connect] = request.seqpacket
       ? [this.#seqpackets, this.#ports.connectSeqpacket]
       : [this.#streams, this.#ports.connectStream]
+    const observer = this.#ports.observer ?? unobserved
+    const tell = (failed: boolean) => observer.connection({protocol: 'unix', address: showPath(request.path), failed})
     let result: ConnectReply
     try {
-      result = await connect(address, ({connectionId}) => streams.expect(connectionId))
+      result = await connect(address, ({connectionId}) => streams.expect(connectionId, tell(false)))
     } catch (error) {
       if (!(error instanceof UnsupportedRequestError)) throw error
       this.#ports.warn(`${showPath(request.path)} is not connected: ${error.message}`)
       return {errno: errno.EPROTONOSUPPORT}
     }
     if (result.type === 'Err') {
+      tell(true)
       if (result.value.type !== 'NotImplemented') return {errno: connectErrno(result.value)}
       this.#ports.warn(`${showPath(request.path)} is not connected: the agent cannot connect such sockets`)
       return {errno: errno.EPROTONOSUPPORT}

@@ -1,6 +1,7 @@
 import type net from 'node:net'
 import type {ClientMessage, DaemonConnect} from '../protocol/index.ts'
 import type {FlowControl} from './flow.ts'
+import {uncounted, type ByteCounter} from './observer.ts'
 import {TunnelStream} from './tunnel-stream.ts'
 
 type Id = DaemonConnect['connectionId']
@@ -20,6 +21,12 @@ export interface TunnelStreamsPorts {
   framing?: () => Framing
 }
 
+interface Entry {
+  stream: TunnelStream | EarlyData
+  framing: Framing | undefined
+  bytes: ByteCounter
+}
+
 /**
  * The agent's stream connections of one kind and the local sockets they are spliced with. Between the agent's word that
  * a connection exists and the arrival of its socket, what the agent sends is kept.
@@ -27,7 +34,7 @@ export interface TunnelStreamsPorts {
 export class TunnelStreams {
   readonly #kind: 'TcpOutgoing' | 'SeqpacketOutgoing'
   readonly #ports: TunnelStreamsPorts
-  readonly #streams = new Map<Id, {stream: TunnelStream | EarlyData; framing: Framing | undefined}>()
+  readonly #streams = new Map<Id, Entry>()
 
   constructor(kind: 'TcpOutgoing' | 'SeqpacketOutgoing', ports: TunnelStreamsPorts) {
     this.#kind = kind
@@ -35,15 +42,19 @@ export class TunnelStreams {
   }
 
   /** The agent has made a connection; its socket follows, or `abandon`. */
-  expect(connectionId: Id): void {
-    this.#streams.set(connectionId, {stream: new EarlyData(), framing: this.#ports.framing?.()})
+  expect(connectionId: Id, bytes: ByteCounter = uncounted): void {
+    this.#streams.set(connectionId, {stream: new EarlyData(), framing: this.#ports.framing?.(), bytes})
   }
 
   /** Splices an expected connection with its local socket (paused, half-open allowed). */
   attach(connectionId: Id, socket: net.Socket): void {
     const early = this.#streams.get(connectionId)
     const framing = early ? early.framing : this.#ports.framing?.()
-    const write = (bytes: Uint8Array) => this.#send({type: 'Write', value: {connectionId, bytes}})
+    const counter = early?.bytes ?? uncounted
+    const write = (bytes: Uint8Array) => {
+      counter.out(bytes.length)
+      return this.#send({type: 'Write', value: {connectionId, bytes}})
+    }
     const stream: TunnelStream = new TunnelStream(
       socket,
       {
@@ -62,7 +73,7 @@ export class TunnelStreams {
       },
       this.#ports.flow,
     )
-    this.#streams.set(connectionId, {stream, framing})
+    this.#streams.set(connectionId, {stream, framing, bytes: counter})
     if (!(early?.stream instanceof EarlyData)) return
     for (const bytes of early.stream.chunks) stream.receive(bytes)
     if (early.stream.closed) stream.close()
@@ -79,6 +90,7 @@ export class TunnelStreams {
   read(connectionId: Id, bytes: Uint8Array): boolean {
     const entry = this.#streams.get(connectionId)
     if (!entry) return false
+    entry.bytes.in(bytes.length)
     entry.stream.receive(entry.framing && bytes.length > 0 ? entry.framing.toProgram(bytes) : bytes)
     return true
   }

@@ -7,6 +7,7 @@ import {FileProxy, type Unsaved} from '../proxy/files/file-proxy.ts'
 import {fileRules} from '../proxy/files/rules.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
 import {FlowControl} from '../proxy/flow.ts'
+import {unobserved, type TrafficObserver} from '../proxy/observer.ts'
 import {IncomingProxy} from '../proxy/incoming.ts'
 import {OutgoingTcpProxy} from '../proxy/outgoing-tcp.ts'
 import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
@@ -36,6 +37,7 @@ export class DataPlane {
   readonly #agent: ClientSession
   readonly #warn: (text: string) => void
   readonly #directory: string
+  readonly #observer: TrafficObserver
   #dns?: DnsRelay
   /** Remote files; undefined when all files are local. */
   #files?: FileProxy
@@ -43,8 +45,14 @@ export class DataPlane {
   trap?: Trap
 
   /** @param directory private directory of the session, for sockets and copies of files; made when needed */
-  constructor(agent: ClientSession, directory: string, warn: (text: string) => void) {
+  constructor(
+    agent: ClientSession,
+    directory: string,
+    warn: (text: string) => void,
+    observer: TrafficObserver = unobserved,
+  ) {
     this.#agent = agent
+    this.#observer = observer
     this.#warn = warn
     this.#directory = directory
     mkdirSync(directory, {recursive: true, mode: 0o700})
@@ -57,6 +65,7 @@ export class DataPlane {
       send,
       flow,
       warn,
+      observer,
     })
     this.udp = new OutgoingUdpProxy({
       address: this.address,
@@ -64,6 +73,7 @@ export class DataPlane {
       send,
       flow,
       warn,
+      observer,
     })
     this.unix = new OutgoingUnixProxy({
       directory,
@@ -72,6 +82,7 @@ export class DataPlane {
       send,
       flow,
       warn,
+      observer,
     })
     this.incoming = new IncomingProxy({
       address: this.address,
@@ -86,6 +97,7 @@ export class DataPlane {
       registerPeer: async (source, peer, local) => this.trap?.registerPeer(source, peer, local),
       forgetPeer: (source) => this.trap?.forgetPeer(source),
       warn,
+      observer,
     })
     agent.onDrain = () => flow.drained()
     agent.handlers.steal = (message) => this.incoming.receive(message)
@@ -153,6 +165,7 @@ export class DataPlane {
       map: rules.map,
       warn: this.#warn,
       filesChanged: () => this.trap?.filesChanged(),
+      observer: this.#observer,
     })
     return {
       directory: this.#files.directory,

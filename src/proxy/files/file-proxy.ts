@@ -1,6 +1,7 @@
 import {constants} from 'node:fs'
 import type {Metadata} from '../../protocol/index.ts'
 import type {FileAnswer, FileRequest} from '../../trap/types.ts'
+import {unobserved, type TrafficObserver} from '../observer.ts'
 import {lookupFlags} from '../../trap/wire.ts'
 import {failure, toFailure} from './failure.ts'
 import type {PathClass} from './listing.ts'
@@ -33,6 +34,7 @@ export interface FileProxyOptions {
   warn: (text: string) => void
   /** Tells the trap that its copies of our answers are no longer true. */
   filesChanged: () => void
+  observer?: TrafficObserver
   /** How long in ms the agent may be silent while a request waits. Default 30,000. */
   stallMs?: number
   /** Time in ms between two looks at watched paths. Default 2000. */
@@ -64,8 +66,8 @@ export class FileProxy {
     this.#requests.onProgress = () => this.#working.forEach((request) => request.busy())
     this.#metadata = new MetadataCache(this.#requests)
     this.#mirror = new Mirror(options.directory)
-    const {warn, classify, directory, filesChanged} = options
-    const parts = {requests: this.#requests, metadata: this.#metadata, mirror: this.#mirror, warnOnce}
+    const {warn, classify, directory, filesChanged, observer = unobserved} = options
+    const parts = {requests: this.#requests, metadata: this.#metadata, mirror: this.#mirror, warnOnce, observer}
     this.#readers = new Readers({...parts, classify, directory})
     this.#writers = new Writers({...parts, readers: this.#readers, warn})
     this.#changes = new Changes({...parts, writers: this.#writers, filesChanged})

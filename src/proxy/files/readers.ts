@@ -1,6 +1,7 @@
 import {open as openFile} from 'node:fs/promises'
 import fs, {constants} from 'node:fs'
 import type {Int64, Metadata} from '../../protocol/index.ts'
+import type {TrafficObserver} from '../observer.ts'
 import {failure, FileFailure, toFailure} from './failure.ts'
 import {CHUNK, fetchContent} from './fetch.ts'
 import {readDirectory, showEntries, visibleEntries, type Entry, type PathClass} from './listing.ts'
@@ -22,6 +23,7 @@ export interface ReadersOptions {
   /** Named when the disk is full. */
   directory: string
   warnOnce: WarnOnce
+  observer: TrafficObserver
 }
 
 /** An open that several callers may wait for. */
@@ -119,6 +121,7 @@ export class Readers {
     const content = whole ? start.subarray(0, size) : undefined
     try {
       mirror.adopt(path, found, content)
+      if (content) this.#fetched(path, content.length)
     } catch (error) {
       if (!content) throw error
       mirror.adopt(path, found) // filling it tells what is wrong with the disk
@@ -144,6 +147,7 @@ export class Readers {
           : await this.#stream(copy, fd, signal, start)
       if (length !== size && size !== 0) metadata.drop(path)
       copy.complete = true
+      this.#fetched(path, length)
     } catch (error) {
       if (!(error instanceof FileFailure) && !signal.aborted) {
         const {message} = toFailure(error, `copy ${path}`)
@@ -230,9 +234,14 @@ export class Readers {
       const bytes = await readSmall(requests, fd, path, Math.max(size, 1))
       if (mirror.copy(path) !== copy || mirror.isBusy(path)) return
       mirror.rewrite(copy, {...found, size: bytes.length}, (to) => writeWhole(to, bytes))
+      this.#fetched(path, bytes.length)
     } finally {
       requests.close(fd)
     }
+  }
+
+  #fetched(path: string, bytes: number): void {
+    this.#options.observer.file({path, bytes, direction: 'fetched'})
   }
 
   async #list(path: string, found: Metadata, fd: Int64): Promise<void> {

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import {open as openFile} from 'node:fs/promises'
 import type {Int64, Metadata, OpenOptions} from '../../protocol/index.ts'
+import type {TrafficObserver} from '../observer.ts'
 import {failure, toFailure} from './failure.ts'
 import {isType, type MetadataCache} from './metadata.ts'
 import {sameFile, seconds, type Copy, type Mirror} from './mirror.ts'
@@ -36,6 +37,7 @@ export interface WritersOptions {
   readers: Readers
   warn: (text: string) => void
   warnOnce: WarnOnce
+  observer: TrafficObserver
 }
 
 /** The copies that the program has open for writing, by inode number. */
@@ -301,10 +303,13 @@ export class Writers {
   }
 
   async #save(written: Written): Promise<void> {
-    const {metadata, mirror} = this.#options
+    const {metadata, mirror, observer} = this.#options
     const {copy} = written
     const before = await written.look()
     const now = await written.upload()
+    const bytes = written.takeSent()
+    // Cutting sends nothing and writes all the same.
+    if (now || bytes > 0) observer.file({path: copy.path, bytes, direction: 'written'})
     if (!now) return
     const linked = mirror.copy(copy.path) === copy
     // Others have written too: then the copy is not what the target has, and the next check finds that out.

@@ -29,6 +29,7 @@ export class Written {
   /** Digests of the blocks of the target; a missing one is not known. While only appending: of whole ones in the head. */
   #blocks: (string | undefined)[] = []
   #remoteSize: number
+  #sent = 0
   #last: Promise<unknown> = Promise.resolve()
   /** Everything of it is the target's; a question that comes later has its answer. */
   #closed = false
@@ -108,6 +109,13 @@ export class Written {
     return this.exclusive(() => this.#upload())
   }
 
+  /** How many bytes were sent to the target since the last call. */
+  takeSent(): number {
+    const sent = this.#sent
+    this.#sent = 0
+    return sent
+  }
+
   /** Gives the copy the mode and times of the target's file, whether it has a name or not. */
   async show({mode, accessTime, modificationTime}: Metadata): Promise<void> {
     const {clean} = await this.look()
@@ -183,6 +191,7 @@ export class Written {
       const value = {fd: this.#fds.append!, writeBytes: bytes.subarray(done)}
       const {writtenAmount} = await this.#requests.send({type: 'Write', value}, `append to ${this.copy.path}`)
       done += Number(writtenAmount)
+      this.#sent += Number(writtenAmount)
       this.#remoteSize += Number(writtenAmount)
     }
   }
@@ -232,6 +241,7 @@ export class Written {
       const value = {remoteFd: this.#fds.write!, startFrom: at + done, writeBytes: bytes.subarray(done)}
       const {writtenAmount} = await this.#requests.send({type: 'WriteLimited', value}, what)
       done += Number(writtenAmount)
+      this.#sent += Number(writtenAmount)
     }
     this.#remoteSize = Math.max(this.#remoteSize, at + bytes.length)
   }
