@@ -24,10 +24,14 @@ static const struct file_row read_rows[] = {
     {SYS_statfs, NO_AT, 0, 0, NO_PATH, 0, run_statfs, NULL},
     {SYS_fstatfs, 0, NO_PATH, 0, NO_PATH, 0, run_statfs, local_fstatfs},
     {SYS_inotify_add_watch, NO_AT, 1, 0, NO_PATH, 0, run_watch, NULL},
-    {SYS_execve, NO_AT, 0, 0, NO_PATH, 0, run_exec, NULL},
-    {SYS_execveat, 0, 1, 0, NO_PATH, 0, run_exec, NULL},
-    {SYS_chdir, NO_AT, 0, 0, NO_PATH, 0, run_chdir, local_fchdir},
-    {SYS_fchdir, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_fchdir},
+    {SYS_execve, NO_AT, 0, 0, NO_PATH, 0, run_exec, local_base_changes},
+    {SYS_execveat, 0, 1, 0, NO_PATH, 0, run_exec, local_base_changes},
+    {SYS_chdir, NO_AT, 0, 0, NO_PATH, WHEN_KNOWN, run_chdir, local_base_changes},
+    {SYS_fchdir, 0, NO_PATH, 0, NO_PATH, WHEN_KNOWN, NULL, local_base_changes},
+    {SYS_chroot, NO_AT, NO_PATH, 0, NO_PATH, WHEN_KNOWN, NULL, local_base_changes},
+    {SYS_pivot_root, NO_AT, NO_PATH, 0, NO_PATH, WHEN_KNOWN, NULL, local_base_changes},
+    {SYS_unshare, NO_AT, NO_PATH, 0, NO_PATH, WHEN_KNOWN, NULL, local_base_changes},
+    {SYS_setns, NO_AT, NO_PATH, 0, NO_PATH, WHEN_KNOWN, NULL, local_base_changes},
     {SYS_getcwd, 0, NO_PATH, 0, NO_PATH, 0, NULL, local_getcwd},
     {.number = -1},
 };
@@ -35,6 +39,7 @@ static const struct file_row read_rows[] = {
 static const struct file_row *rows[NUMBERS];
 
 static bool wanted(const struct file_row *row) {
+    if (!config.files[0] && row->when & WHEN_KNOWN) return config.noverlays || config.unix_streams.length;
     if (!config.files[0]) return (row->when & WHEN_OVERLAYS) && config.noverlays;
     return !(row->when & WHEN_WRITABLE) || config.files_write;
 }

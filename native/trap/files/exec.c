@@ -206,6 +206,7 @@ void run_exec(struct file_call *fc) {
     int flags = is_at(fc) && fc->n.data.args[4] & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
     struct exec *e = fc->data = calloc(1, sizeof *e);
     if (!e) abort();
+    base_changed();
     /* What a script shall think it is called. natively a descriptor's directory would show as /dev/fd/5/name. */
     ssize_t k = mem_string(fc->n.pid, path_at(fc), path, PATH_MAX);
     if (k < 0) {

@@ -55,8 +55,12 @@ extern bool files_given; /* some process has got a descriptor of a copy: from no
 /* "cwd", "exe", "fd/5" of a thread; the length, 0 for none, or -errno. */
 ssize_t path_link(pid_t tid, const char *name, char to[PATH_MAX]);
 ssize_t base_of(pid_t tid, int at, char to[PATH_MAX]); /* what a relative path starts from */
-void base_changed(void);                               /* some working directory is about to change */
-bool local_fchdir(const notif *n, const struct place *p);
+ssize_t base_directory(pid_t tid, char to[PATH_MAX]);  /* links, remembered */
+ssize_t base_executable(pid_t tid, char to[PATH_MAX]);
+bool base_script(pid_t tid, char to[PATH_MAX]);        /* script_of, remembered */
+size_t base_installation(pid_t tid, const char *executable); /* length of the prefix of the language that it belongs to, 0: none */
+void base_changed(void);                               /* a working directory, program or root is about to change */
+bool local_base_changes(const notif *n, const struct place *p);
 bool loader_asks(const notif *n, const char *path); /* loader.c: for a library, or about where they are */
 /* script.c: `node /builds/app/dist/main.mjs`. The modules beside it belong to the build under test. Relative ones lie below the working directory,
  * or are the program's own business. */
@@ -84,6 +88,7 @@ struct file_row {
 #define NO_PATH -1
 #define WHEN_OVERLAYS 1 /* needed for overlays too */
 #define WHEN_WRITABLE 2 /* only where some path is read-write */
+#define WHEN_KNOWN 16   /* changes what base.c remembers, of which overlays and unix paths make use too */
 #define BY_WINDOW 8     /* trapped for the descriptors of the windows only (filter.c) */
 #define WRITES 4        /* changes what the paths name: place_for_write is applied to them */
 struct file_call {

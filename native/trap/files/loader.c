@@ -66,6 +66,6 @@ bool loader_asks(const notif *n, const char *path) {
     char link[PATH_MAX];
     enum asker asker = asker_of(n);
     if (asker == ASKER_PROGRAM || (asker == ASKER_EITHER && !is_library(path))) return false;
-    if (path_link(n->pid, "exe", link) <= 0 || !path_below_files(link)) return true;
+    if (base_executable(n->pid, link) <= 0 || !path_below_files(link)) return true;
     return access(path, F_OK) == 0; /* a program of the target may have brought libraries along */
 }

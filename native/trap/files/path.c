@@ -50,38 +50,17 @@ const char *path_below_files(const char *path) {
     return path[files_length] ? path + files_length : "/";
 }
 
-/* chroot'ed, or in another mount namespace: its paths are not ours to judge. */
-bool path_foreign(pid_t tid) {
-    static ino_t ours;
-    char link[40], root[PATH_MAX];
-    struct stat st;
-    if (!ours && stat("/proc/self/ns/mnt", &st) == 0) ours = st.st_ino;
-    if (path_link(tid, "root", root) != 1 || root[0] != '/') return true;
-    snprintf(link, sizeof link, "/proc/%d/ns/mnt", tid);
-    return stat(link, &st) || st.st_ino != ours;
-}
-/* PREFIX of an executable PREFIX/bin/NAME beside which there is PREFIX/lib: a language that was installed outside of the system's directories
- * (pyenv, nvm, SDKMAN, a tool cache), whose own files the target cannot have. Its length, 0 for none. */
-static size_t installation(const char *executable) {
-    char directory[PATH_MAX];
-    struct stat st;
-    const char *name = strrchr(executable, '/');
-    if (!name || name - executable < 5 || memcmp(name - 4, "/bin", 4)) return 0;
-    size_t n = (size_t)(name - 4 - executable);
-    snprintf(directory, sizeof directory, "%.*s/lib", (int)n, executable);
-    return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) ? n : 0;
-}
 /* At or below the process's own working directory, its script's or its language's, or its own executable: local where only the mode makes it
  * remote. */
 static bool own(pid_t tid, const char *path) {
     char link[PATH_MAX];
-    ssize_t k = path_link(tid, "cwd", link);
+    ssize_t k = base_directory(tid, link);
     if (k > 1 && !path_below_files(link) && below(path, link, (size_t)k)) return true;
-    if (path_link(tid, "exe", link) <= 0 || path_below_files(link)) return false;
+    if (base_executable(tid, link) <= 0 || path_below_files(link)) return false;
     if (!strcmp(path, link)) return true;
-    size_t prefix = installation(link);
+    size_t prefix = base_installation(tid, link);
     if (prefix > 0 && below(path, link, prefix)) return true;
-    if (!script_of(tid, link)) return false;
+    if (!base_script(tid, link)) return false;
     size_t directory = (size_t)(strrchr(link, '/') - link);
     return directory > 0 && below(path, link, directory);
 }
@@ -90,10 +69,9 @@ bool place_above_own(pid_t tid, const struct place *p) {
     char link[PATH_MAX];
     if (p->through || p->mapped) return false;
     if (below(config.cwd, p->path, p->length) || below(config.program, p->path, p->length)) return true;
-    static const char *const links[] = {"cwd", "exe"};
-    for (int i = 0; i < 2; i++)
-        if (path_link(tid, links[i], link) > 0 && !path_below_files(link) && below(link, p->path, p->length)) return true;
-    return script_of(tid, link) && below(link, p->path, p->length);
+    if (base_directory(tid, link) > 0 && !path_below_files(link) && below(link, p->path, p->length)) return true;
+    if (base_executable(tid, link) > 0 && !path_below_files(link) && below(link, p->path, p->length)) return true;
+    return base_script(tid, link) && below(link, p->path, p->length);
 }
 static enum place_class class_of(pid_t tid, const char *path, size_t n) {
     unsigned label = rules ? rules_match(rules, path, n) : LABEL_NONE;

@@ -13,7 +13,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, afterEach, beforeAll, expect, it} from 'vitest'
 import {inEachCondition} from './conditions.ts'
-import {buildTrap, cleanUp, compile, run} from './harness.ts'
+import {buildTrap, cleanUp, compile, python, run} from './harness.ts'
 import type {FileRequest} from '../../../src/trap/types.ts'
 import {type Classes, Target} from './remote.ts'
 
@@ -613,6 +613,32 @@ inEachCondition('paths', (condition) => {
         ['stat', '/data/abcdefghijk'],
       ])
       expect(got).toEqual(['remote', '0', 'in the jail', 'ENOENT'])
+    },
+  )
+
+  it.skipIf(process.getuid?.() !== 0 || condition.nobody || !python)(
+    'are local from the moment in which a process enters another root, whatever was remembered of it (needs python3)',
+    async () => {
+      using remote = target()
+      const cell = join(directory, 'jail')
+      mkdirSync(join(cell, 'app'), {recursive: true})
+      writeFileSync(join(cell, 'app/test.txt'), 'in the jail\n')
+      const script = `
+import os, time
+def read():
+    with open('/app/test.txt') as file: return file.read().strip()
+began = time.monotonic() # what is known of a process is remembered for a second, and not in the first one of a program
+while time.monotonic() < began + 1.5: before = read()
+os.chroot('${cell}')
+print(before, read(), sep=chr(10))
+`
+      const started = await run({
+        program: python!,
+        arguments: ['-c', script],
+        files: remote.options,
+        file: remote.handler,
+      })
+      expect(await started.finish()).toBe('remote\nin the jail\n')
     },
   )
 
