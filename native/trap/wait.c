@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -21,7 +22,8 @@ static uint64_t timer_at = UINT64_MAX;
 static bool direct, no_watch, listener_over;
 static unsigned streak;
 static pid_t us;
-static _Atomic uint32_t armed; /* 1: the watching thread is to interrupt us */
+static _Atomic uint32_t armed; /* 1: the second thread may interrupt us, once; whoever takes it back decides whether it has */
+static _Atomic bool parked;
 static volatile sig_atomic_t receiving, kicked;
 static sigjmp_buf out;
 
@@ -37,9 +39,10 @@ static void *watch(void *unused) {
     struct pollfd p = {.fd = others, .events = POLLIN};
     (void)unused;
     for (;;) {
+        parked = true;
         while (!armed) syscall(SYS_futex, &armed, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-        if (poll(&p, 1, -1) <= 0) continue;
-        if (__atomic_exchange_n(&armed, 0, __ATOMIC_SEQ_CST)) syscall(SYS_tgkill, getpid(), us, KICK);
+        parked = false;
+        if (poll(&p, 1, -1) > 0 && __atomic_exchange_n(&armed, 0, __ATOMIC_SEQ_CST)) syscall(SYS_tgkill, getpid(), us, KICK);
     }
     return NULL;
 }
@@ -85,17 +88,6 @@ void wait_start(void) {
 
 /* ---- the first ---- */
 
-static void enter(void) {
-    direct = true;
-    kicked = 0;
-    armed = 1;
-    syscall(SYS_futex, &armed, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-static void leave(void) {
-    direct = false;
-    streak = 0;
-    armed = 0;
-}
 static void timer_set(uint64_t deadline) {
     if (deadline == timer_at) return;
     struct itimerspec when = {.it_value = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)}};
@@ -103,14 +95,23 @@ static void timer_set(uint64_t deadline) {
     timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
     timer_at = deadline;
 }
-/* In the ioctl. What it has received counts even when the signal came on its way back. */
+/* In the ioctl; false: interrupted. No signal is left over afterwards: it would end the ioctl that hands a descriptor over, whose caller would then
+ * get 0. What was received counts even when the signal came on the way back. */
 static bool receive(notif *n) {
     memset(n, 0, sizeof *n);
+    kicked = 0;
+    armed = 1;
+    if (parked) syscall(SYS_futex, &armed, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     if (sigsetjmp(out, 0) == 0) {
         receiving = 1;
         if (!kicked) notif_receive(n);
     }
     receiving = 0;
+    bool interrupted = !__atomic_exchange_n(&armed, 0, __ATOMIC_SEQ_CST);
+    while (interrupted && !kicked) sched_yield();
+    if (!interrupted && n->id) return true;
+    direct = false; /* without a kick: the caller left, or no task has the filter any more, which polling tells apart */
+    streak = 0;
     return n->id != 0;
 }
 static int other_events(struct epoll_event *events, int max, int timeout) {
@@ -119,13 +120,11 @@ static int other_events(struct epoll_event *events, int max, int timeout) {
 }
 int wait_next(struct epoll_event *events, int max, uint64_t deadline, bool quiet, notif *n) {
     n->id = 0;
-    if (direct && !quiet) leave();
-    if (!direct && quiet && streak >= STREAK && !no_watch && !listener_over) enter();
+    if (!quiet) direct = false;
+    else if (streak >= STREAK && !no_watch && !listener_over) direct = true;
     if (direct) {
         timer_set(deadline);
-        if (receive(n)) return 0;
-        leave(); /* kicked; or the caller left, or no task has the filter any more, which polling tells apart */
-        return other_events(events, max, 0);
+        return receive(n) ? 0 : other_events(events, max, 0);
     }
     struct pollfd p[2] = {{.fd = listener_over ? -1 : listener_fd, .events = POLLIN}, {.fd = others, .events = POLLIN}};
     uint64_t now = now_ns(), left = deadline == UINT64_MAX ? 0 : deadline > now ? deadline - now : 0;

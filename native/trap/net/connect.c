@@ -56,15 +56,17 @@ static void report(const struct call *c, int error) {
 }
 static void finish(struct call *c, int error) {
     if (c->id && !c->pending) report(c, error == EINPROGRESS ? 0 : error);
+    bool crossing = !killable && !error && c->attached && signal_pending(c->n.pid) != PENDING_NONE;
     bool taken = c->attached && (error ? answer_error(&c->n, error) : answer_value(&c->n, 0));
     if (error && error != EINPROGRESS) made_failed(c->info.inode);
     else if (!c->pending) made_connected(c->info.inode);
-    if (killable || (taken && error) || (error && error != EINPROGRESS)) {
+    if (killable || (taken && !crossing) || (error && error != EINPROGRESS)) {
         call_end(c);
         return;
     }
     /* Interruptible waits: a signal came between the two. The restarted connect gets this result, not EISCONN. The kernel takes our answer also
-     * when the signal has already woken the caller, which then does not see it (seccomp_do_user_notification() in kernel/seccomp.c). */
+     * when the signal has already woken the caller, which then does not see it (seccomp_do_user_notification() in kernel/seccomp.c): so where one was on
+     * its way, the caller's next connect may be the restarted one. Otherwise it is a second one, which natively fails. */
     c->taken = taken;
     call_watch(c, 0);
     fd_release(c->fd);

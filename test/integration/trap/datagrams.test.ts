@@ -199,7 +199,7 @@ print(s.recvfrom(99))
   })
 
   it('wait for the session across a signal handler, all of them for one answer', async () => {
-    let answer!: () => void
+    const {promise: asked, resolve: ask} = Promise.withResolvers<() => void>()
     const program = await run({
       ...script(`
 import signal, socket, threading
@@ -218,11 +218,12 @@ print(libc.sendto(s.fileno(), b'ping', 4, 0, to, 16))
 for t in threads: t.join()
 print(len([s.recvfrom(99) for _ in range(21)]))
 `),
-      connect: (request) => new Promise((resolve) => (answer = () => resolve(echoes(request)))),
+      connect: (request) => new Promise((resolve) => ask(() => resolve(echoes(request)))),
     })
     await program.line(/sending/)
     process.kill(program.trap.programPid, 'SIGUSR1')
     await program.line(/handled/)
+    const answer = await asked
     answer()
     await program.line(/^21$/)
     await program.finish()

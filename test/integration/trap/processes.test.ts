@@ -98,7 +98,10 @@ inOwnConditions('every way to start a process', (condition) => {
   it('[PRC-06, PRC-07, PRC-17] fork, vfork, posix_spawn, clone3 and system: connected, and the parent waits as ever', async () => {
     const {lines, program} = await through('children')
     const clone3 = !condition.denied.includes('docker') // else ENOSYS
-    expect(lines.filter((line) => !line.startsWith('window'))).toEqual([
+    const ours = lines.filter((line) => !line.startsWith('window'))
+    // The parent of a vfork goes on when its child has begun another program: which of them prints first is open.
+    if (ours[2] === 'connect connected') ours.splice(2, 2, ours[3]!, ours[2])
+    expect(ours).toEqual([
       'fork connected',
       'fork exit 3',
       'vfork 1',
