@@ -2,9 +2,7 @@ import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import {Config, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
 import {normalizeArguments} from './cli/arguments.ts'
-import {formatReport, reportOf} from './cli/report.ts'
 import {exitCodes} from './errors/exit-codes.ts'
-import {colorFor} from './util/color.ts'
 
 /** Runs the CLI on the words after its name; sets the exit code. `root` is the folder that holds package.json. */
 export async function run(argv: readonly string[], options: {root: string; development?: boolean}): Promise<void> {
@@ -19,12 +17,14 @@ export async function run(argv: readonly string[], options: {root: string; devel
     await runCommand(prepare(argv, config), config)
     await flush()
   } catch (error) {
-    await fail(error)
+    await fail(error, argv)
   }
 }
 
 /** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
 const pluginWords = [undefined, 'help', 'update', '--help', '-h']
+
+const developmentHooks = {prerun: './src/hooks/prerun.ts', command_not_found: './src/hooks/command-not-found.ts'}
 
 /**
  * package.json as oclif reads it, without the plugins where the command line cannot need them: loading them takes longer
@@ -35,7 +35,7 @@ function packageFor(argv: readonly string[], root: string, development: boolean)
   const oclif = {...pjson.oclif}
   if (!pluginWords.includes(argv[0])) oclif.plugins = []
   // Sources instead of the build: Node itself strips their types.
-  if (development) Object.assign(oclif, {commands: './src/commands', hooks: {prerun: './src/hooks/prerun.ts'}})
+  if (development) Object.assign(oclif, {commands: './src/commands', hooks: developmentHooks})
   return {...pjson, oclif}
 }
 
@@ -51,10 +51,12 @@ function prepare(argv: readonly string[], config: Config): string[] {
   return words
 }
 
-async function fail(error: unknown): Promise<void> {
-  const report = reportOf(error)
+async function fail(error: unknown, argv: readonly string[]): Promise<void> {
+  // Only where something is wrong: a command that works does not load it.
+  const {failureReport, showFailure} = await import('./cli/failure.ts')
+  const report = failureReport(error, argv)
   if (!report) return handle(error as Error)
-  process.stderr.write(`${formatReport(report, colorFor(process.stderr))}\n`)
+  showFailure(report, process.stderr, process.env)
   if (process.env.MIRRORD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
   process.exitCode = exitCodes[report.exit].code
 }

@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {asSection, fieldMeta, isRecord, unwrap, type Environment, type FieldMeta} from './meta.ts'
-import type {ConfigFile} from './files.ts'
+import {positionOf, type ConfigFile} from './files.ts'
 
 /** Where a value came from, in words: `flag --x`, `env X`, `file f:3` or `default`. */
 export type Origin = string
@@ -44,11 +44,8 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   const {file} = sources
 
   const fileOrigin = (path: readonly string[]): Origin => {
-    for (let length = path.length; length > 0; length--) {
-      const line = file?.lines.get(path.slice(0, length).join('.'))
-      if (line !== undefined) return `file ${file!.name}:${line}`
-    }
-    return `file ${file?.name}`
+    const position = file && positionOf(file, path.join('.'))
+    return `file ${file?.name}${position ? `:${position.line}` : ''}`
   }
 
   const visit = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {

@@ -2,13 +2,26 @@ import {readFile as readFromDisk} from 'node:fs/promises'
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {isRecord} from './meta.ts'
-import {FileSyntaxError, readJson, type Parsed} from './json-reader.ts'
+import {FileSyntaxError, readJson, type Parsed, type Position} from './json-reader.ts'
 
-/** A configuration file as read: its name as the user gave it, its keys, and the line of each where the format tells. */
+/** A configuration file as read. */
 export interface ConfigFile {
+  /** As the user gave it. */
   name: string
+  /** Absolute; absent for standard input. */
+  path?: string
   value: Record<string, unknown>
-  lines: ReadonlyMap<string, number>
+  /** Where each key and list entry stands, by path; empty where the format does not tell (TOML). */
+  positions: ReadonlyMap<string, Position>
+}
+
+/** Where a key stands in its file: itself, or the nearest section around it that is written there. */
+export function positionOf({positions}: ConfigFile, path: string): Position | undefined {
+  for (let key = path; key !== ''; key = key.slice(0, Math.max(0, key.lastIndexOf('.')))) {
+    const position = positions.get(key)
+    if (position) return position
+  }
+  return undefined
 }
 
 /** Reads a text file; `-` is standard input. */
@@ -43,24 +56,27 @@ export async function readConfigFile(name: string, cwd: string, read: ReadText =
       next: ['Rename the file to end in .json, .toml, .yml or .yaml.'],
     })
   }
-  const source = await readSource(name, standardInput ? '-' : path.resolve(cwd, name), read)
+  const file = standardInput ? undefined : path.resolve(cwd, name)
+  const source = await readSource(name, file ?? '-', read)
   const shown = standardInput ? 'standard input' : name
   try {
-    const {value, lines} = await parse(source)
+    const {value, positions} = await parse(source)
     // An empty YAML or TOML document is a file without settings.
-    if (value === null || value === undefined) return {name: shown, value: {}, lines}
+    if (value === null || value === undefined) return {name: shown, path: file, value: {}, positions}
     if (!isRecord(value)) throw new FileSyntaxError('the top level must be an object with keys')
-    return {name: shown, value, lines}
+    return {name: shown, path: file, value, positions}
   } catch (error) {
     if (!(error instanceof FileSyntaxError)) throw error
-    const place =
-      error.line === undefined ? '' : `:${error.line}${error.column === undefined ? '' : `:${error.column}`}`
+    const {line, column} = error
+    const place = line === undefined ? '' : `:${line}${column === undefined ? '' : `:${column}`}`
+    const why = `${error.message[0]?.toUpperCase()}${error.message.slice(1)}.`
     throw new MirrordError({
       code: 'CONFIG_SYNTAX',
       exit: 'configInvalid',
       what: `The configuration file is malformed: ${shown}${place}.`,
-      why: `${error.message[0]?.toUpperCase()}${error.message.slice(1)}.`,
-      next: [`Correct ${shown}${error.line === undefined ? '' : ` at line ${error.line}`}.`],
+      why,
+      next: [`Correct ${shown}${line === undefined ? '' : ` at line ${line}`}.`],
+      places: file === undefined ? undefined : [{file, line, column, message: why}],
     })
   }
 }
@@ -97,11 +113,14 @@ async function readYaml(source: string): Promise<Parsed> {
     const {line, col} = counter.linePos(first.pos[0])
     throw new FileSyntaxError(yamlReason(first.code), line, col)
   }
-  const lines = new Map<string, number>()
+  const positions = new Map<string, Position>()
   const visit = (node: unknown, place: string) => {
     const step = (key: string | number, child: unknown, start: number | undefined) => {
       const next = place === '' ? `${key}` : `${place}.${key}`
-      if (start !== undefined) lines.set(next, counter.linePos(start).line)
+      if (start !== undefined) {
+        const {line, col} = counter.linePos(start)
+        positions.set(next, {line, column: col})
+      }
       visit(child, next)
     }
     if (isMap(node)) {
@@ -114,7 +133,7 @@ async function readYaml(source: string): Promise<Parsed> {
   }
   visit(document.contents, '')
   try {
-    return {value: document.toJS({maxAliasCount: 100}) as unknown, lines}
+    return {value: document.toJS({maxAliasCount: 100}) as unknown, positions}
   } catch {
     throw new FileSyntaxError('an alias cannot be resolved')
   }
@@ -138,7 +157,7 @@ function yamlReason(code: string): string {
 async function readToml(source: string): Promise<Parsed> {
   const {parse, TomlError} = await import('smol-toml')
   try {
-    return {value: parse(source), lines: new Map()}
+    return {value: parse(source), positions: new Map()}
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     // First line only: the rest of the message is an excerpt of the file.

@@ -1,7 +1,13 @@
-/** A value read from a file, with the line of every key and list entry, by path (`a.b.0`). */
+/** Where something stands in a file; both count from 1. */
+export interface Position {
+  line: number
+  column: number
+}
+
+/** A value read from a file, with the position of every key and list entry, by path (`a.b.0`). */
 export interface Parsed {
   value: unknown
-  lines: Map<string, number>
+  positions: Map<string, Position>
 }
 
 /** A syntax error with its place. The message holds no text of the file: files hold secrets. */
@@ -30,7 +36,7 @@ const maxDepth = 200
  * text in its messages, and knows no lines of keys. Throws a FileSyntaxError; a key that occurs twice is one.
  */
 export function readJson(source: string): Parsed {
-  const lines = new Map<string, number>()
+  const positions = new Map<string, Position>()
   let at = source.charCodeAt(0) === 0xfeff ? 1 : 0
   let line = 1
   let lineStart = at
@@ -86,7 +92,7 @@ export function readJson(source: string): Parsed {
       const key = string()
       if (Object.hasOwn(result, key)) fail(`the key "${key}" occurs twice`, keyStart)
       const place = path === '' ? key : `${path}.${key}`
-      lines.set(place, line)
+      positions.set(place, {line, column: keyStart - lineStart + 1})
       skip()
       if (source[at] !== ':') fail('expected ":" after the key')
       at++
@@ -115,7 +121,7 @@ export function readJson(source: string): Parsed {
       skip()
       if (source[at] === ']') fail('a comma before the closing bracket')
       const place = `${path}.${result.length}`
-      lines.set(place, line)
+      positions.set(place, {line, column: at - lineStart + 1})
       result.push(any(place))
       skip()
       if (source[at] === ',') at++
@@ -157,5 +163,5 @@ export function readJson(source: string): Parsed {
   const value = any('')
   skip()
   if (at < source.length) fail('unexpected text after the end')
-  return {value, lines}
+  return {value, positions}
 }

@@ -1,6 +1,6 @@
-import {MirrordError} from '../errors/mirrord-error.ts'
+import {MirrordError, type Place} from '../errors/mirrord-error.ts'
 import {assemble, type FlagValues, type Origin, type Problem} from './assemble.ts'
-import {readConfigFile, type ConfigFile, type ReadText} from './files.ts'
+import {positionOf, readConfigFile, type ConfigFile, type ReadText} from './files.ts'
 import {describeIssues} from './issues.ts'
 import {leaves, type Environment} from './meta.ts'
 import {rootSection, type Config} from './schema/root.ts'
@@ -121,16 +121,29 @@ function refusal(problems: readonly Problem[], origins: ReadonlyMap<string, Orig
       ? [`Leave out ${listed(shown.map((problem) => problem.path))}.`]
       : [`Correct ${listed(shown.map((problem) => problem.path || 'the configuration'))}.`],
     detail: sentences.length > 1 ? sentences.join('\n') : undefined,
+    places: shown.flatMap((problem) => placeOf(problem, origins, file)),
   })
 }
 
+/** Where the file is at fault; nothing for a value of a flag, of a variable, or of no source. */
+function placeOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): Place[] {
+  const origin = problem.origin ?? origins.get(problem.path)
+  if (file?.path === undefined || (origin !== undefined && !origin.startsWith('file '))) return []
+  const position = positionOf(file, problem.path)
+  if (!position && file.positions.size > 0) return []
+  const {path, message} = problem
+  return [{file: file.path, ...position, message: `${path}${path === '' ? '' : ': '}${message}${stop(message)}`}]
+}
+
 function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): string {
-  const line = file?.lines.get(problem.path)
+  const line = file?.positions.get(problem.path)?.line
   const origin =
     problem.origin ?? origins.get(problem.path) ?? (file && `file ${file.name}${line === undefined ? '' : `:${line}`}`)
   const place = origin && origin !== 'default' ? ` (${origin})` : ''
-  return `${problem.path}${place}: ${problem.message}${/[.?]$/.test(problem.message) ? '' : '.'}`
+  return `${problem.path}${place}: ${problem.message}${stop(problem.message)}`
 }
+
+const stop = (sentence: string) => (/[.?]$/.test(sentence) ? '' : '.')
 
 function listed(names: readonly string[]): string {
   const unique = [...new Set(names)]

@@ -6,6 +6,8 @@ export type Phase = 'target' | 'agent' | 'environment' | 'program' | 'ready'
 
 /** What a start tells its user at the end. */
 export interface ReadySummary {
+  /** The session's name for the other commands. */
+  name: string
   programPid: number
   /** `pod/NAME` or `none`. */
   pod: string

@@ -371,6 +371,7 @@ export class Session {
 
   #summary(target: ResolvedTarget | undefined): ReadySummary {
     return {
+      name: this.#spec.name,
       programPid: this.#trap!.programPid,
       pod: target ? `pod/${target.name}` : 'the cluster',
       container: target?.container,

@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core'
 import path from 'node:path'
+import {grouped, logGroup, writeOutputs} from '../../cli/ci-log.ts'
 import {MirrordCommand} from '../../cli/command.ts'
 import {processSignals} from '../../cli/signals.ts'
 import {formatReady, startObserver} from '../../cli/start-output.ts'
@@ -102,7 +103,9 @@ From the first word that is not a flag of this command, everything belongs to th
   async run(): Promise<void> {
     const {flags, words, resolved} = commandContext()
     const foreground = flags.foreground === true
-    const observer = startObserver({stream: process.stderr, env: process.env, foreground})
+    const progress = startObserver({stream: process.stderr, env: process.env, foreground})
+    const group = logGroup('mirrord ci start', process.stderr, process.env)
+    const observer = grouped(progress, group, foreground)
     for (const warning of resolved!.warnings) observer.warning(warning)
     const outcome = await startSession(
       {
@@ -118,8 +121,13 @@ From the first word that is not a flag of this command, everything belongs to th
       },
       observer,
       processSignals,
-    ).finally(() => observer.close())
-    if (outcome.type === 'ready') this.log(formatReady(outcome.summary))
-    else this.exit(outcome.status)
+    ).finally(() => {
+      progress.close()
+      group.close()
+    })
+    if (outcome.type === 'exited') return this.exit(outcome.status)
+    const unwritten = writeOutputs(outcome.summary, process.env)
+    if (unwritten) progress.warning(unwritten)
+    this.log(formatReady(outcome.summary))
   }
 }

@@ -1,68 +1,14 @@
-import {spawn} from 'node:child_process'
-import {once} from 'node:events'
-import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from 'vitest'
+import {describe, expect, it} from 'vitest'
 import {exitCodes} from '../../../src/errors/exit-codes.ts'
+import {useCli} from './harness.ts'
 
 const root = path.join(import.meta.dirname, '../../..')
-let folder: string
-let compileCache: string
+const cli = useCli()
+const mirrord = cli.run
 
-/** The youngest change of a source file of the CLI. */
-function youngest(directory: string): number {
-  return Math.max(
-    ...readdirSync(directory, {withFileTypes: true, recursive: true})
-      .filter((entry) => entry.isFile())
-      .map((entry) => statSync(path.join(entry.parentPath, entry.name)).mtimeMs),
-  )
-}
-
-beforeAll(async () => {
-  compileCache = mkdtempSync('/tmp/mct-cache-')
-  const built = path.join(root, 'lib/cli.js')
-  // The entries that did not change are not written again, so the whole folder is looked at.
-  if (existsSync(built) && youngest(path.join(root, 'lib')) > youngest(path.join(root, 'src'))) return
-  const child = spawn(process.execPath, [path.join(root, 'scripts/build.mjs')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const [code] = (await once(child, 'exit')) as [number]
-  expect(code).toBe(0)
-}, 300_000)
-afterAll(() => rmSync(compileCache, {recursive: true, force: true}))
-beforeEach(() => {
-  folder = mkdtempSync('/tmp/mct-')
-  for (const name of ['home', 'run', 'tmp']) mkdirSync(path.join(folder, name))
-})
-afterEach(() => rmSync(folder, {recursive: true, force: true}))
-
-/** Runs the built CLI as a CI step would, with nothing of this process's environment but PATH. */
-async function mirrord(args: string[], options: {env?: Record<string, string | undefined>; stdin?: string} = {}) {
-  const env = {
-    PATH: process.env.PATH,
-    HOME: path.join(folder, 'home'),
-    RUNNER_TEMP: path.join(folder, 'run'),
-    TMPDIR: path.join(folder, 'tmp'),
-    MIRRORD_CI_JOB: folder,
-    NODE_COMPILE_CACHE: compileCache,
-    ...options.env,
-  }
-  const child = spawn(process.execPath, [path.join(root, 'bin/run.js'), ...args], {
-    cwd: folder,
-    env: Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined)),
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()))
-  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
-  child.stdin.on('error', () => {})
-  child.stdin.end(options.stdin)
-  const [code] = (await once(child, 'close')) as [number | null]
-  return {code, stdout, stderr}
-}
-
-const leftOver = () => [...readdirSync(path.join(folder, 'run')), ...readdirSync(path.join(folder, 'tmp'))]
+const leftOver = () => [...readdirSync(path.join(cli.folder, 'run')), ...readdirSync(path.join(cli.folder, 'tmp'))]
 
 describe('ci stop', () => {
   it('succeeds with nothing to stop, however often', async () => {
@@ -82,7 +28,7 @@ describe('ci stop', () => {
   it('reports what a session has on record, with its exit code, and shows where the output is', async () => {
     const {SessionStore} = await import('../../../src/session/state.ts')
     const {currentJob} = await import('../../../src/session/current-job.ts')
-    const store = currentJob({RUNNER_TEMP: path.join(folder, 'run'), MIRRORD_CI_JOB: folder})
+    const store = currentJob({RUNNER_TEMP: path.join(cli.folder, 'run'), MIRRORD_CI_JOB: cli.folder})
     expect(store).toBeInstanceOf(SessionStore)
     const directory = store.create()
     directory.write({
@@ -172,7 +118,7 @@ describe('ci start', () => {
     ['at once', ['-fmy.json', 'node']],
     ['long', ['--config-file', 'my.json', 'node']],
   ])('reads the configuration file that is named %s', async (_name, args) => {
-    writeFileSync(path.join(folder, 'my.json'), '{"target": "nonsense/x"}')
+    writeFileSync(path.join(cli.folder, 'my.json'), '{"target": "nonsense/x"}')
     const {code, stderr} = await mirrord(['ci', 'start', ...args])
     expect(code).toBe(exitCodes.configInvalid.code)
     expect(stderr).toContain('my.json')
@@ -201,10 +147,11 @@ describe('the command line itself', () => {
     expect(stdout).toContain(version)
   })
 
-  it('refuses a command that does not exist', async () => {
-    const {code, stdout, stderr} = await mirrord(['ci', 'nope'])
-    expect([code, stdout]).toEqual([2, ''])
-    expect(stderr).toContain('nope')
+  it('refuses a command that does not exist, and says which may have been meant [EXIT-2]', async () => {
+    const {code, stdout, stderr} = await mirrord(['ci', 'strat', '--target', 'x'])
+    expect([code, stdout]).toEqual([exitCodes.usage.code, ''])
+    expect(stderr).toMatch(/no command `mirrord ci strat`.*\n.*Did you mean `mirrord ci start`\?/)
+    expect((await mirrord(['nope'])).code).toBe(exitCodes.usage.code)
   })
 
   it.each([{NODE_ENV: 'test'}, {NODE_ENV: 'development'}, {HOME: undefined}, {DEBUG: ''}])(
@@ -218,6 +165,6 @@ describe('the command line itself', () => {
   it('writes nothing into HOME', async () => {
     await mirrord(['ci', 'stop'])
     await mirrord(['ci', 'start', 'node'])
-    expect(readdirSync(path.join(folder, 'home'))).toEqual([])
+    expect(readdirSync(path.join(cli.folder, 'home'))).toEqual([])
   })
 })

@@ -47,14 +47,14 @@ describe('readJson', () => {
     )
   })
 
-  it('knows the line of every key and entry', () => {
-    const {lines} = readJson('{\n"a": {"b": 1,\n"c": [1,\n2]}}')
-    expect([...lines]).toEqual([
-      ['a', 2],
-      ['a.b', 2],
-      ['a.c', 3],
-      ['a.c.0', 3],
-      ['a.c.1', 4],
+  it('knows line and column of every key and entry', () => {
+    const {positions} = readJson('{\n"a": {"b": 1,\n"c": [1,\n2]}}')
+    expect([...positions].map(([key, {line, column}]) => [key, line, column])).toEqual([
+      ['a', 2, 1],
+      ['a.b', 2, 7],
+      ['a.c', 3, 1],
+      ['a.c.0', 3, 7],
+      ['a.c.1', 4, 1],
     ])
   })
 

@@ -1,0 +1,67 @@
+import type {Interfaces} from '@oclif/core'
+import {nearest} from '../config/nearest.ts'
+import type {ErrorReport} from '../errors/mirrord-error.ts'
+
+/** What oclif's parser throws, as far as it is used here. */
+interface ParseError extends Error {
+  parse: {input?: {flags?: Readonly<Record<string, unknown>>}}
+  /** Of unknown flags: as typed. */
+  flags?: readonly string[]
+}
+
+/** Whether an error is oclif's own about the words of a command line. */
+export function isParseError(error: unknown): error is ParseError {
+  return error instanceof Error && 'parse' in error && 'showHelp' in error
+}
+
+/** The report of a wrong command line; `command` is the command's words, for example `ci start`. */
+export function usageReport(error: ParseError, command: string): ErrorReport {
+  const [what = '', ...rest] = error.message.replace(/\n?See more help with --help$/, '').split('\n')
+  const known = Object.keys(error.parse.input?.flags ?? {}).map((name) => `--${name}`)
+  const meant = (error.flags ?? []).flatMap((flag) => {
+    const [near] = flag.startsWith('--') ? nearest(flag.split('=')[0]!, known, 1) : []
+    return near === undefined ? [] : [`Did you mean ${near}?`]
+  })
+  return {
+    code: 'USAGE',
+    exit: 'usage',
+    what: sentence(what),
+    why: rest.join('\n').trim() || undefined,
+    next: [...meant, `See what there is: mirrord ${command} --help`],
+  }
+}
+
+/** The report of words that are no command. */
+export function unknownCommand(id: string, config: Pick<Interfaces.Config, 'commandIDs'>): ErrorReport {
+  const typed = id.replaceAll(':', ' ')
+  const commands = config.commandIDs.map((name) => name.replaceAll(':', ' '))
+  const topic = typed.includes(' ') ? typed.slice(0, typed.lastIndexOf(' ') + 1) : ''
+  // Within a topic only the last word can be wrong: the topic's letters would make everything in it look alike.
+  const siblings = topic === '' ? [] : commands.filter((name) => name.startsWith(topic))
+  const near =
+    siblings.length > 0 ? nearestWord(typed, siblings, topic) : nearest(typed, [...commands, ...lastWords(commands)])
+  const meant = near.map((name) => commands.find((command) => command === name || command.endsWith(` ${name}`)) ?? name)
+  return {
+    code: 'UNKNOWN_COMMAND',
+    exit: 'usage',
+    what: `There is no command \`mirrord ${typed}\`.`,
+    next: [
+      ...(meant.length > 0 ? [`Did you mean \`mirrord ${[...new Set(meant)].join('` or `mirrord ')}\`?`] : []),
+      `See what there is: mirrord ${siblings.length > 0 ? topic : ''}--help`,
+    ],
+  }
+}
+
+const nearestWord = (typed: string, commands: readonly string[], topic: string) =>
+  nearest(
+    typed.slice(topic.length),
+    commands.map((name) => name.slice(topic.length)),
+    2,
+  ).map((name) => topic + name)
+
+/** `mirrord stop` is meant as `mirrord ci stop`. */
+const lastWords = (commands: readonly string[]) => commands.map((name) => name.slice(name.lastIndexOf(' ') + 1))
+
+function sentence(text: string): string {
+  return /[.?!:]$/.test(text) ? text : `${text}.`
+}

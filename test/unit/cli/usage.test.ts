@@ -1,0 +1,52 @@
+import {Parser} from '@oclif/core'
+import {describe, expect, it} from 'vitest'
+import type {MirrordCommand} from '../../../src/cli/command.ts'
+import {failureReport} from '../../../src/cli/failure.ts'
+import {unknownCommand} from '../../../src/cli/usage.ts'
+import CiStart from '../../../src/commands/ci/start.ts'
+import CiStop from '../../../src/commands/ci/stop.ts'
+
+const commandIDs = ['ci:api-key', 'ci:start', 'ci:stop', 'help', 'update']
+
+describe('a command that does not exist', () => {
+  it.each([
+    ['ci:strat', ['Did you mean `mirrord ci start`?', 'See what there is: mirrord ci --help']],
+    ['ci:apikey', ['Did you mean `mirrord ci api-key`?', 'See what there is: mirrord ci --help']],
+    ['stop', ['Did you mean `mirrord ci stop`?', 'See what there is: mirrord --help']],
+    ['updat', ['Did you mean `mirrord update`?', 'See what there is: mirrord --help']],
+    ['ci:frobnicate', ['See what there is: mirrord ci --help']],
+    ['frobnicate', ['See what there is: mirrord --help']],
+  ])('%s: names what may have been meant', (id, next) => {
+    const report = unknownCommand(id, {commandIDs})
+    expect(report).toMatchObject({code: 'UNKNOWN_COMMAND', exit: 'usage', next})
+    expect(report.what).toBe(`There is no command \`mirrord ${id.replace(':', ' ')}\`.`)
+  })
+})
+
+describe('a wrong command line', () => {
+  const refusal = async (words: string[]) => {
+    const {flags, args, strict} = (words[1] === 'start' ? CiStart : CiStop) as typeof MirrordCommand
+    const input = {flags, args, strict, '--': true, context: undefined}
+    const error: unknown = await Parser.parse(words.slice(2), input).catch((thrown: unknown) => thrown)
+    return failureReport(error, words)
+  }
+
+  it('names the flag that may have been meant', async () => {
+    expect(await refusal(['ci', 'start', '--traget=pod/x', '--', 'node'])).toEqual({
+      code: 'USAGE',
+      exit: 'usage',
+      what: 'Nonexistent flag: --traget=pod/x.',
+      why: undefined,
+      next: ['Did you mean --target?', 'See what there is: mirrord ci start --help'],
+    })
+    expect((await refusal(['ci', 'stop', '--frobnicate']))?.next).toEqual(['See what there is: mirrord ci stop --help'])
+    expect((await refusal(['ci', 'stop', '-z']))?.next).toEqual(['See what there is: mirrord ci stop --help'])
+  })
+
+  it('keeps what the parser says, without its own hint', async () => {
+    const extra = await refusal(['ci', 'stop', 'extra', '--grace', '1'])
+    expect(`${extra?.what} ${extra?.why}`).toContain('extra')
+    expect(JSON.stringify(extra)).not.toContain('See more help')
+    expect((await refusal(['ci', 'start', '--']))?.why).toMatch(/^program\s/)
+  })
+})
