@@ -33,8 +33,8 @@ export const readText: ReadText = (file) => (file === '-' ? readStandardInput() 
 const formats: Record<string, (source: string) => Parsed | Promise<Parsed>> = {
   '': readJson,
   '.json': readJson,
-  '.yaml': readYaml,
-  '.yml': readYaml,
+  '.yaml': async (source) => (await import('./yaml-reader.ts')).readYaml(source),
+  '.yml': async (source) => (await import('./yaml-reader.ts')).readYaml(source),
   '.toml': readToml,
 }
 
@@ -102,56 +102,6 @@ async function readSource(name: string, file: string, read: ReadText): Promise<s
       {cause: error},
     )
   }
-}
-
-async function readYaml(source: string): Promise<Parsed> {
-  const {LineCounter, isMap, isScalar, isSeq, parseDocument} = await import('yaml')
-  const counter = new LineCounter()
-  const document = parseDocument(source, {lineCounter: counter, prettyErrors: false, merge: true})
-  const [first] = document.errors
-  if (first) {
-    const {line, col} = counter.linePos(first.pos[0])
-    throw new FileSyntaxError(yamlReason(first.code), line, col)
-  }
-  const positions = new Map<string, Position>()
-  const visit = (node: unknown, place: string) => {
-    const step = (key: string | number, child: unknown, start: number | undefined) => {
-      const next = place === '' ? `${key}` : `${place}.${key}`
-      if (start !== undefined) {
-        const {line, col} = counter.linePos(start)
-        positions.set(next, {line, column: col})
-      }
-      visit(child, next)
-    }
-    if (isMap(node)) {
-      for (const {key, value} of node.items) if (isScalar(key)) step(String(key.value), value, key.range?.[0])
-    } else if (isSeq(node)) {
-      for (const [index, item] of node.items.entries()) {
-        step(index, item, (item as {range?: readonly number[]} | null)?.range?.[0])
-      }
-    }
-  }
-  visit(document.contents, '')
-  try {
-    return {value: document.toJS({maxAliasCount: 100}) as unknown, positions}
-  } catch {
-    throw new FileSyntaxError('an alias cannot be resolved')
-  }
-}
-
-/** The library's messages may quote the file, so the reason is told from its error code. */
-function yamlReason(code: string): string {
-  const reasons: Record<string, string> = {
-    BAD_INDENT: 'the indentation is wrong',
-    TAB_AS_INDENT: 'a tab is used as indentation; use spaces',
-    DUPLICATE_KEY: 'a key occurs twice',
-    MISSING_CHAR: 'a character is missing, for example a closing quote, bracket or colon',
-    MULTIPLE_DOCS: 'the file holds several documents; one is expected',
-    BAD_ALIAS: 'an alias or anchor is malformed',
-    MULTILINE_IMPLICIT_KEY: 'a key runs over several lines; a colon or a quote is probably missing',
-    BLOCK_AS_IMPLICIT_KEY: 'a value has a key inside; quote it if it contains ": "',
-  }
-  return reasons[code] ?? `the YAML is malformed (${code})`
 }
 
 async function readToml(source: string): Promise<Parsed> {

@@ -55,7 +55,7 @@ describe('ci stop with a session that had failed [EXIT-74]', () => {
     ],
     [
       'gitlab',
-      /^\x1b\[0Ksection_start:\d{10}:(\w+)\[collapsed=true\]\r\x1b\[0Kmirrord ci stop\nRemoved server\n\x1b\[0Ksection_end:\d{10}:\1\r\x1b\[0K\n$/,
+      /^ESC\[0Ksection_start:\d{10}:(\w+)\[collapsed=true\]\rESC\[0Kmirrord ci stop\nRemoved server\nESC\[0Ksection_end:\d{10}:\1\rESC\[0K\n$/,
       undefined,
     ],
     ['buildkite', /^--- mirrord ci stop\nRemoved server\n\+\+\+ mirrord ci stop\n$/, undefined],
@@ -66,7 +66,7 @@ describe('ci stop with a session that had failed [EXIT-74]', () => {
     ],
     [
       'travis',
-      /^travis_fold:start:(\w+)\r\x1b\[0Kmirrord ci stop\nRemoved server\ntravis_fold:end:\1\r\x1b\[0K\n$/,
+      /^travis_fold:start:(\w+)\rESC\[0Kmirrord ci stop\nRemoved server\ntravis_fold:end:\1\rESC\[0K\n$/,
       undefined,
     ],
     ['circleci', /^Removed server\n$/, undefined],
@@ -75,7 +75,7 @@ describe('ci stop with a session that had failed [EXIT-74]', () => {
     failedSession(env)
     const result = await cli.run(['ci', 'stop'], {env: {...without, ...env, NO_COLOR: '1'}})
     expect(result.code).toBe(74)
-    expect(result.stdout).toMatch(stdout)
+    expect(result.stdout.replaceAll('\u001B', 'ESC')).toMatch(stdout)
     const end = '  Code: PROGRAM_CRASHED (exit 74)\n'
     expect(result.stderr.slice(result.stderr.indexOf(end) + end.length)).toBe(error ?? '')
   })
@@ -96,6 +96,14 @@ describe('ci start in GitHub Actions', () => {
       '::error title=mirrord%3A CONFIG_INVALID,file=ci/mirrord.yaml,line=3,col=3::The configuration is invalid. feature.netwrok: is not a known key; did you mean "network"?%0ACorrect feature.netwrok.',
     ])
     expect(existsSync(output)).toBe(false)
+  })
+
+  it('shows a syntax error of TOML at its line', async () => {
+    writeFileSync(path.join(cli.folder, 'mirrord.toml'), 'target = "pod/x"\nfeature = \n')
+    const env = {...github, GITHUB_WORKSPACE: cli.folder}
+    const {code, stderr} = await cli.run(['ci', 'start', '-f', 'mirrord.toml', 'node'], {env})
+    expect(code).toBe(30)
+    expect(stderr).toContain('\n::error title=mirrord%3A CONFIG_SYNTAX,file=mirrord.toml,line=2,col=11::')
   })
 
   it('shows a wrong command line beside the run, as everything else', async () => {
