@@ -30,6 +30,8 @@ const long = {
   // What the tests of other projects are fetched and unpacked with (test/e2e/support/projects.ts).
   maven: ['mvn'],
   unzip: ['unzip'],
+  // The report's page is tested in it.
+  chromium: ['chromium'],
   'python3-venv': ['python3', pythonMakesEnvironments],
   'gcc-aarch64-linux-gnu': ['aarch64-linux-gnu-gcc'],
   'libc6-dev-arm64-cross': ['/usr/aarch64-linux-gnu/include/stdio.h'],

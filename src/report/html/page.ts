@@ -119,7 +119,7 @@ function sessionsTable(sessions: readonly SessionReport[]): Markup {
     const {session} = report
     return markup`<tr><th scope="row"><a href="#s-${session.id}">${session.name}</a></th><td>${session.target ?? 'none'}</td><td>${result(report)}</td><td class="n">${formatMoment(session.startedAt)}</td><td class="n">${time(readyMs, 'never')}</td><td class="n">${time(endedMs, 'not recorded')}</td></tr>\n`
   })
-  return markup`<div class="table" id="sessions"><div class="scroll" role="region" aria-labelledby="sessions-caption" tabindex="0"><table>
+  return markup`<div class="table" id="sessions"><div class="scroll" role="group" aria-labelledby="sessions-caption" tabindex="0"><table>
 <caption id="sessions-caption">Sessions <span class="count">${formatCount(sessions.length)}</span></caption>
 <thead><tr><th scope="col">Name</th><th scope="col">Target</th><th scope="col">Result</th><th scope="col" class="n">Started</th><th scope="col" class="n">Ready after</th><th scope="col" class="n">Ended after</th></tr></thead>
 <tbody>

@@ -71,10 +71,10 @@ tbody tr:nth-child(even){background:var(--stripe)}
 thead{position:sticky;top:0;background:var(--paper);box-shadow:0 1px 0 var(--line)}
 thead th{color:var(--soft);font-weight:600;font-size:.8125rem;vertical-align:bottom;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-thead button{all:unset;box-sizing:border-box;cursor:pointer;color:inherit;font:inherit;padding:.2rem 0}
+thead button{all:unset;box-sizing:border-box;position:relative;cursor:pointer;color:inherit;font:inherit;padding:.2rem 0}
 thead button:hover{color:var(--text);text-decoration:underline;text-underline-offset:.2em}
 thead button:focus-visible{outline:3px solid var(--accent);outline-offset:2px;border-radius:3px}
-thead button::after{content:"";display:inline-block;width:1em;margin-right:-1em;padding-left:.25em}
+thead button::after{position:absolute;left:100%;padding-left:.2em}
 [aria-sort=ascending] button::after{content:"↑"}[aria-sort=descending] button::after{content:"↓"}
 .note{font-size:.8125rem}
 footer{margin-top:3rem;padding-bottom:3rem;font-size:.8125rem}

@@ -44,7 +44,7 @@ function table({id, caption, columns, rows}: Table): Markup {
       return markup`<td${key}${columns[index]?.numeric && markup` class="n"`}>${text}</td>`
     })
   return markup`<div class="table" id="${id}">
-<div class="scroll" role="region" aria-labelledby="${id}-caption" tabindex="0"><table>
+<div class="scroll" role="group" aria-labelledby="${id}-caption" tabindex="0"><table>
 <caption id="${id}-caption">${caption} <span class="count">${formatCount(rows.length)}</span></caption>
 <thead><tr>${columns.map(({title, numeric}) => markup`<th scope="col"${numeric && markup` class="n"`}>${title}</th>`)}</tr></thead>
 <tbody>

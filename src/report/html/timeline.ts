@@ -44,7 +44,7 @@ function chart(id: string, title: string, description: string, rows: readonly Ro
   const spanMs = Math.max(1, ...rows.flatMap(({bars}) => bars.map(({toMs}) => toMs)))
   const x = (ms: number) => Math.round((LABEL + (ms / spanMs) * (RIGHT - LABEL)) * 10) / 10
   const height = rows.length * ROW + AXIS
-  return markup`<div class="scroll chart" role="region" aria-label="${title}" tabindex="0">
+  return markup`<div class="scroll chart" role="group" aria-label="${title}" tabindex="0">
 <svg role="img" aria-labelledby="${id}-title ${id}-text" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
 <title id="${id}-title">${title}</title><desc id="${id}-text">${description}</desc>
 ${ticks(spanMs).map(

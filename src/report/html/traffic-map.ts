@@ -72,7 +72,7 @@ export function trafficMap(report: SessionReport, prefix: string): Markup | unde
     markup`<text class="label" x="${at[0]}" y="${at[1] - 2}" text-anchor="${anchor}">${shorten(name, 40)}</text><text class="value" x="${at[0]}" y="${at[1] + 14}" text-anchor="${anchor}">${detail}</text>\n`
   const title = 'Traffic map'
   const description = `${plural(report.incoming.ports.length, 'port')} of the pod on the left, ${plural(report.outgoing.length, 'destination')} on the right; the tables "Ports" and "Outgoing connections" have the same numbers.`
-  return markup`<figure><div class="scroll chart" role="region" aria-label="${title}" tabindex="0">
+  return markup`<figure><div class="scroll chart" role="group" aria-label="${title}" tabindex="0">
 <svg role="img" aria-labelledby="${prefix}-map-title ${prefix}-map-text" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
 <title id="${prefix}-map-title">${title}</title><desc id="${prefix}-map-text">${description}</desc>
 <g class="lines">${left.map((end, index) => line([LEFT, y(left, index)], [BOX.x, spread(left, index)], end))}${right.map((end, index) => line([BOX.x + BOX.width, spread(right, index)], [RIGHT, y(right, index)], end))}</g>
