@@ -59,6 +59,9 @@ export interface SessionRecord {
 export interface LiveFigures {
   /** The pod's ports whose traffic arrives here, and where the program listens for it (`address:port`). */
   ports: {port: number; local: string}[]
+  /** Requests that the program got from the cluster, as far as its protocol is known, and their connections. */
+  requests?: number
+  connections?: number
 }
 
 /** The folder where the sessions of this user live, by the design's order of preference. */

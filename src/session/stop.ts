@@ -120,7 +120,7 @@ async function end(record: SessionRecord, waited: number): Promise<ErrorReport> 
 }
 
 /** The session serves its socket a moment after it wrote its record. */
-async function connectWhenServed(
+export async function connectWhenServed(
   directory: SessionDirectory,
   record: SessionRecord,
   birthMs: number,
@@ -136,7 +136,6 @@ async function connectWhenServed(
   return undefined
 }
 
-/** Waits until the session and its trap, and with it the program's tree, are gone; false when they are not in time. */
 /**
  * Waits until init has collected the ended processes, so that the process table is as it was. Most do it at once; some
  * containers have one that takes seconds, or never does, which is not worth more than a moment.
@@ -148,7 +147,8 @@ async function collected({session, trap}: SessionRecord, hurry: AbortSignal | un
   for (let waited = 0; waited < COLLECT_MS && !hurry?.aborted && left(); waited += 20) await delay(20)
 }
 
-async function gone(record: SessionRecord, ms: number): Promise<boolean> {
+/** Waits until the session and its trap, and with it the program's tree, are gone; false when they are not in time. */
+export async function gone(record: SessionRecord, ms: number): Promise<boolean> {
   const left = () => isAlive(record.session) || (record.trap !== undefined && isAlive(record.trap))
   for (let waited = 0; left(); waited += 20) {
     if (waited >= ms) return false
@@ -168,7 +168,8 @@ async function afterDeath(directory: SessionDirectory): Promise<ErrorReport | un
   return record.state === 'ended' ? record.failure : lost(record)
 }
 
-function lost(record: SessionRecord): ErrorReport {
+/** The report of a session whose process ended without a word. */
+export function lost(record: SessionRecord): ErrorReport {
   return {
     code: 'SESSION_LOST',
     exit: 'programCrashed',

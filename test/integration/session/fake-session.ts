@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {createInterface} from 'node:readline'
 import type {ErrorReport} from '../../../src/errors/mirrord-error.ts'
 import {serveControl} from '../../../src/session/control.ts'
 import {SessionDirectory, type SessionRecord} from '../../../src/session/state.ts'
@@ -18,6 +19,8 @@ export interface FakeSession {
   die?: boolean
   /** What it reports at its end. */
   failure?: ErrorReport
+  /** Fields of its record. */
+  record?: Partial<SessionRecord>
   /** Starts a process in the place of the trap, which ends when its stdin does. */
   trap?: boolean
 }
@@ -27,7 +30,7 @@ const directory = new SessionDirectory(plan.directory, plan.id)
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
 const trap = plan.trap ? spawn('/bin/sh', ['-c', 'read line'], {stdio: ['pipe', 'ignore', 'ignore']}) : undefined
-const record: SessionRecord = {
+let record: SessionRecord = {
   format: 1,
   id: plan.id,
   job: 'aaaaaaaa',
@@ -38,7 +41,9 @@ const record: SessionRecord = {
   createdAt: new Date().toISOString(),
   session: identify(process.pid)!,
   trap: trap && identify(trap.pid!),
+  ...plan.record,
 }
+const watchers = new Set<(record: SessionRecord) => void>()
 
 if (plan.late) {
   say('waiting')
@@ -50,10 +55,15 @@ let graces = 0
 let hurry: () => void = () => {}
 const hurried = new Promise<void>((resolve) => (hurry = resolve))
 const control = await serveControl(directory.socket, {
-  status: () => ({record}),
+  status: () => ({
+    record,
+    live: {ports: [{port: 8080, local: '127.0.0.1:9090'}], requests: 3, connections: 2},
+  }),
   watch: (tell) => {
+    watchers.add(tell)
     tell(record)
-    return () => {}
+    say('watched')
+    return () => watchers.delete(tell)
   },
   hurry: (graceMs) => {
     say(`hurry ${graceMs}`)
@@ -73,7 +83,15 @@ const {promise: ended, resolve} = Promise.withResolvers<ErrorReport | undefined>
 say('ready')
 // A session that nobody stops ends with its test.
 process.stdin.resume()
-if (!plan.late) process.stdin.once('end', () => process.exit())
+if (!plan.late) {
+  // Each line changes its record.
+  createInterface({input: process.stdin}).on('line', (line) => {
+    record = {...record, ...(JSON.parse(line) as Partial<SessionRecord>)}
+    directory.write(record)
+    for (const tell of watchers) tell(record)
+  })
+  process.stdin.once('end', () => void control.close().then(() => process.exit()))
+}
 
 function finish(): void {
   setImmediate(() => {

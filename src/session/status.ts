@@ -1,0 +1,90 @@
+import {exitCodes} from '../errors/exit-codes.ts'
+import {isAlive} from '../util/process.ts'
+import {deferred, within} from '../util/time.ts'
+import {connectControl} from './control.ts'
+import {findSessions, type FoundSession} from './lookup.ts'
+import type {LiveFigures, SessionRecord, SessionStore} from './state.ts'
+import {lost} from './stop.ts'
+
+/** A session that does not say within this time how it is, is shown as its record says. */
+const ANSWER_MS = 1000
+
+/** One session in `ci status --json`. Fields are only ever added; what is not known is null. */
+export interface SessionStatus {
+  name: string
+  id: string
+  program: string
+  target: string | null
+  pod: string | null
+  /** `failed` is an end that `ci stop` will report; `ended` a program that exited with status 0. */
+  state: SessionRecord['state'] | 'failed'
+  pids: {program: number | null; session: number}
+  /** The pod's ports whose traffic goes to the program, and where it listens. */
+  ports: {port: number; local: string}[]
+  /** Requests that the program got from the cluster, as far as its protocol is known. Null when the session is over. */
+  requests: number | null
+  /** The connections on which they came. */
+  connections: number | null
+  startedAt: string
+  readyAt: string | null
+  endedAt: string | null
+  /** From the start to now or to the end; null for a session that died, because nobody saw when. */
+  uptimeSeconds: number | null
+  outputDirectory: string | null
+  exit: {code: number | null; signal: string | null} | null
+  failure: {code: string; exit: number; what: string; why: string | null} | null
+}
+
+/** How the sessions of a job are, in the order of their starts. Errors: MirrordError SESSION_NOT_FOUND for an unknown name. */
+export function sessionStatuses(store: SessionStore, name: string | undefined, now: number): Promise<SessionStatus[]> {
+  return Promise.all(findSessions(store, name).map((session) => statusOf(session, now)))
+}
+
+async function statusOf(found: FoundSession, now: number): Promise<SessionStatus> {
+  const alive = isAlive(found.record.session)
+  const answer = alive ? await ask(found) : undefined
+  const record = answer?.record ?? found.directory.read() ?? found.record
+  const died = !alive && record.state !== 'ended'
+  const failure = record.failure ?? (died ? lost(record) : undefined)
+  const {live} = answer ?? {}
+  const end = record.endedAt ? Date.parse(record.endedAt) : now
+  return {
+    name: record.name,
+    id: record.id,
+    program: record.program,
+    target: record.target ?? null,
+    pod: record.pod ?? null,
+    state: failure ? 'failed' : record.state,
+    pids: {program: record.programPid ?? null, session: record.session.pid},
+    ports: live?.ports.map(({port, local}) => ({port, local})) ?? [],
+    requests: live?.requests ?? null,
+    connections: live?.connections ?? null,
+    startedAt: record.createdAt,
+    readyAt: record.readyAt ?? null,
+    endedAt: record.endedAt ?? null,
+    uptimeSeconds: died ? null : Math.max(0, Math.round((end - Date.parse(record.createdAt)) / 100) / 10),
+    outputDirectory: record.outputDirectory ?? null,
+    exit: record.exit ? {code: record.exit.code ?? null, signal: record.exit.signal ?? null} : null,
+    failure: failure
+      ? {code: failure.code, exit: exitCodes[failure.exit].code, what: failure.what, why: failure.why ?? null}
+      : null,
+  }
+}
+
+async function ask({directory}: FoundSession): Promise<{record: SessionRecord; live?: LiveFigures} | undefined> {
+  const answered = deferred<{record: SessionRecord; live?: LiveFigures} | undefined>()
+  try {
+    const control = await connectControl(directory.socket, {
+      reply: (reply) => {
+        if (reply.type === 'status') answered.resolve(reply)
+      },
+      closed: () => answered.resolve(undefined),
+    })
+    control.send({type: 'status'})
+    const answer = await within(ANSWER_MS, answered.promise)
+    control.close()
+    return answer
+  } catch {
+    return undefined // being born, or ended a moment ago: its record says what is known
+  }
+}
