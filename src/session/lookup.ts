@@ -44,7 +44,7 @@ function notFound(name: string, names: readonly string[]): MirrordError {
     code: 'SESSION_NOT_FOUND',
     exit: 'sessionNotFound',
     what: `No session of this job is named "${name}".`,
-    why: names.length > 0 ? `Its sessions are: ${names.join(', ')}.` : 'It has no session.',
+    why: names.length > 0 ? `Its sessions are: ${names.join(', ')}.` : 'This job has no session.',
     next: [
       names.length > 0
         ? 'Give one of these names; mirrord ci status shows more.'

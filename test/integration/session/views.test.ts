@@ -74,7 +74,7 @@ describe('finding sessions by name', () => {
 
   it('says that there is none at all', () => {
     expect(findSessions(store)).toEqual([])
-    expect(() => findSessions(store, 'nope')).toThrow('It has no session.')
+    expect(() => findSessions(store, 'nope')).toThrow('This job has no session.')
   })
 
   it('prefers the living one of several with a name', async () => {
