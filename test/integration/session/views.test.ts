@@ -130,8 +130,8 @@ describe('the status of sessions', () => {
   it('shows what a session that ended by itself has on record', async () => {
     const crashed = await session({name: 'a', createdAt: '2031-01-01T00:00:00.000Z'})
     crashed.end({endedBy: 'program', exit: {code: 3}, failure, endedAt: '2031-01-01T00:00:05.000Z'})
-    const done = await session({name: 'b', createdAt: '2031-01-01T00:00:00.000Z'})
-    done.end({endedBy: 'program', exit: {code: 0}, endedAt: '2031-01-01T00:01:00.000Z'})
+    const done = await session({name: 'b', createdAt: '2031-01-01T00:00:01.000Z'})
+    done.end({endedBy: 'program', exit: {code: 0}, endedAt: '2031-01-01T00:01:01.000Z'})
     await Promise.all([crashed.exited, done.exited])
     expect(await sessionStatuses(store, undefined, Date.now())).toMatchObject([
       {state: 'failed', exit: {code: 3, signal: null}, uptimeSeconds: 5, failure: {code: 'PROGRAM_CRASHED', exit: 74}},
