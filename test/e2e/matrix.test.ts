@@ -104,7 +104,7 @@ const failed = /unreachable|no route|timed? ?out/
 const expectations = (
   {service, pod, namespace}: Surroundings,
   name: string,
-  reset = /reset/i,
+  reset = /reset/,
 ): Record<string, [string, RegExp]> => ({
   tcp: ['matrix-echo:9001', exactly(`pong ${pod}`)],
   tcp6: ['[::1]:9001', exactly('pong ::1')],
@@ -112,7 +112,7 @@ const expectations = (
   // Nobody has this address of the pods' network. A non-blocking socket waits a second for the outcome; what fails later shows
   // as a reset.
   ...(long
-    ? {unreachable: [`${pod.replace(/\d+$/, '249')}:9`, new RegExp(`${failed.source}|${reset.source}`, 'i')]}
+    ? {unreachable: [`${pod.replace(/\d+$/, '249')}:9`, new RegExp(`${failed.source}|reset|${reset.source}`, 'i')]}
     : {}),
   udp: ['matrix-echo:9002', exactly(`pong ${pod}`)],
   udpto: ['matrix-echo:9002', exactly(`pong ${pod} from ${service}:9002`)],
