@@ -13,6 +13,7 @@ export class Mounts {
   readonly #table: string
   readonly #now: () => number
   #slow: string[] | undefined
+  #ids = new Set<string>()
   #read = -Infinity
 
   /** @param table for example `/proc/PID/mountinfo`. @param now in ms */
@@ -23,19 +24,31 @@ export class Mounts {
 
   /** Whether a path without links lies on such file systems only that answer at once. */
   atOnce(path: string): boolean {
-    if (this.#now() - this.#read > FRESH_MS) this.#load()
+    this.#refresh()
     return this.#slow !== undefined && !this.#slow.some((point) => path === point || path.startsWith(below(point)))
+  }
+
+  /** Whether the mount of that number (`mnt_id` of a descriptor, proc_pid_fdinfo(5)) is one of this namespace. */
+  has(id: string): boolean {
+    this.#refresh()
+    return this.#ids.has(id)
+  }
+
+  #refresh(): void {
+    if (this.#now() - this.#read > FRESH_MS) this.#load()
   }
 
   #load(): void {
     this.#read = this.#now()
     try {
-      // proc_pid_mountinfo(5): the mount point is the fifth field, the type follows a field that is a single hyphen.
+      // proc_pid_mountinfo(5): the number is the first field, the mount point the fifth, the type follows a single hyphen.
       const lines = readFileSync(this.#table, 'utf8').split('\n').filter(Boolean)
+      this.#ids = new Set(lines.map((line) => line.slice(0, line.indexOf(' '))))
       const mounts = lines.map((line) => /^(?:\S+ ){4}(\S+) .*? - (\S+) /.exec(line))
       this.#slow = mounts.flatMap((mount) => (mount && own.has(mount[2]!) ? [] : [unescaped(mount?.[1] ?? '/')]))
     } catch {
       this.#slow = undefined // the process has ended
+      this.#ids.clear()
     }
   }
 }

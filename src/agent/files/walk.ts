@@ -1,4 +1,4 @@
-import {closeSync, constants, fstat, open as openFile, openSync, readlinkSync} from 'node:fs'
+import {closeSync, constants, fstat, open as openFile, openSync, readFileSync, readlinkSync} from 'node:fs'
 import {readlink} from 'node:fs/promises'
 import {promisify} from 'node:util'
 import type {Mounts} from './mounts.ts'
@@ -99,7 +99,8 @@ export class Walk {
 
   /**
    * Enters all directories at once when no link is among them. That is known afterwards: the kernel's name of what was
-   * opened is then the path that was asked for. A descriptor that was led elsewhere is closed without being used.
+   * opened is then the path that was asked for, on a mount of the target's (a link to /proc/PID/root may lead to the same
+   * name in another namespace). A descriptor that was led elsewhere is closed without being used.
    */
   async #jump(): Promise<void> {
     const names = this.#pending.slice(0, -1)
@@ -113,7 +114,7 @@ export class Walk {
     const fd = atOnce ? openNow(path) : await open(path, O_PATH | O_DIRECTORY).catch(() => undefined)
     direct.delete(below)
     if (fd === undefined) return
-    if (openedName(fd) !== place) return closeSync(fd)
+    if (openedName(fd) !== place || !mounts.has(mountOf(fd))) return closeSync(fd)
     if (direct.size >= MAX_DIRECT) direct.clear()
     direct.set(below, performance.now())
     this.#atOnce = atOnce
@@ -192,6 +193,15 @@ function openedName(fd: number): string | undefined {
     return readlinkSync(nameOf(fd))
   } catch {
     return undefined
+  }
+}
+
+/** The number of the mount that a descriptor is on; empty when it cannot be had. */
+function mountOf(fd: number): string {
+  try {
+    return /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? ''
+  } catch {
+    return ''
   }
 }
 

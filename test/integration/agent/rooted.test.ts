@@ -1,3 +1,5 @@
+import {spawn, type ChildProcess} from 'node:child_process'
+import {once} from 'node:events'
 import {
   constants,
   existsSync,
@@ -137,4 +139,46 @@ describe('paths below a root', () => {
     expect([...outcomes].filter((outcome) => outcome !== 'inside' && outcome !== 'ENOENT')).toEqual([])
     expect(readdirSync(join(base, 'outside/b/c'))).toEqual(['file'])
   })
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'never follows a link into another mount namespace, where names may be the same (needs root)',
+    async () => {
+      using other = new Namespace('mount -t tmpfs none /tmp && mkdir /tmp/mrd && echo secret > /tmp/mrd/file')
+      using target = new Namespace(
+        `mount -t tmpfs none /tmp && ln -s /proc/${await other.ready()}/root/tmp/mrd /tmp/mrd && mkdir /tmp/own && echo own > /tmp/own/file`,
+      )
+      const inside = new RootedFiles(`/proc/${await target.ready()}/root`)
+      const text = async (path: string) => {
+        const handle = await inside.open(path, O_RDONLY)
+        await using _ = {[Symbol.asyncDispose]: () => handle.close()}
+        return handle.readFile('utf8')
+      }
+      try {
+        expect(await text('/tmp/own/file')).toBe('own\n')
+        for (let turn = 0; turn < 2; turn++) await expect(text('/tmp/mrd/file')).rejects.toThrow()
+      } finally {
+        await inside.close()
+      }
+    },
+  )
 })
+
+/** A process in a mount namespace of its own, in which a shell command has prepared something. */
+class Namespace implements Disposable {
+  readonly #child: ChildProcess
+
+  constructor(command: string) {
+    const script = `${command} && echo ready && exec cat`
+    this.#child = spawn('unshare', ['--mount', 'sh', '-c', script], {stdio: ['pipe', 'pipe', 'inherit']})
+  }
+
+  /** Its process id, once it is prepared. */
+  async ready(): Promise<number> {
+    await once(this.#child.stdout!, 'data')
+    return this.#child.pid!
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill('SIGKILL')
+  }
+}

@@ -36,6 +36,11 @@ describe('Mounts', () => {
     expect(new Mounts(table, () => now).atOnce(path)).toBe(atOnce)
   })
 
+  it('knows the numbers of its mounts', () => {
+    const mounts = new Mounts(table, () => now)
+    expect(['614', '618', '500', '61', ''].map((id) => mounts.has(id))).toEqual([true, true, false, false, false])
+  })
+
   it('sees a new mount after a second, and trusts nothing when the process has ended', () => {
     const mounts = new Mounts(table, () => now)
     expect(mounts.atOnce('/new/file')).toBe(true)
