@@ -33,6 +33,7 @@ import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
 import {Progress} from './progress.ts'
 import {keepUnsaved} from './remote-files.ts'
+import {ReportFile} from './report-file.ts'
 import {runProgram, type Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
 import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
@@ -74,6 +75,7 @@ export class Session {
   readonly #ending = deferred<End>()
   readonly #ended = deferred<ErrorReport | undefined>()
   readonly #journal: Journal
+  readonly #report: ReportFile
   #trap?: Trap
   #dataPlane?: DataPlane
   #agent?: AgentLink
@@ -90,12 +92,13 @@ export class Session {
 
   constructor(spec: SessionSpec, emit: (event: LaunchEvent) => void, log: Log) {
     this.#spec = spec
-    this.#emit = emit
     this.#log = log
     this.#teardown = new Teardown(log)
-    this.#progress = new Progress(emit, log, this.#abort.signal)
     this.#directory = new SessionDirectory(spec.directory, spec.id)
     this.#journal = new Journal(spec, this.#directory, log)
+    this.#report = new ReportFile(spec, this.#directory, this.#journal.record, log)
+    this.#emit = this.#report.listen(emit)
+    this.#progress = new Progress(this.#emit, log, this.#abort.signal)
   }
 
   /** Runs the session; resolves when it has ended and nothing of it is left. */
@@ -105,6 +108,7 @@ export class Session {
     let start: Promise<void> | undefined
     try {
       this.#journal.open()
+      this.#journal.watch((record) => this.#report.update(record))
       control = await this.#serveControl()
       start = this.#start()
       await Promise.race([start, this.#ending.promise])
@@ -131,7 +135,10 @@ export class Session {
 
   #serveControl(): Promise<{close(): Promise<void>}> {
     return serveControl(this.#directory.socket, {
-      status: () => ({record: this.#journal.record, live: this.#dataPlane?.live}),
+      status: () => ({
+        record: this.#journal.record,
+        live: this.#dataPlane && {...this.#dataPlane.live, ...this.#report.figures},
+      }),
       watch: (tell) => this.#journal.watch(tell),
       stop: (graceMs) => this.stop(graceMs),
       hurry: (graceMs) => {
@@ -181,9 +188,12 @@ export class Session {
     const target = await progress.phase('target', 'Looking for the target', () =>
       findTarget(this.#spec, cluster, progress, signal),
     )
+    if (target) this.#report.target(target)
     this.#journal.update({pod: target?.name})
     const agent = await progress.phase('agent', 'Starting the agent', () => this.#startAgent(cluster, target))
-    const dataPlane = new DataPlane(agent.connection, this.#directory.files, (text) => this.#log(`data plane: ${text}`))
+    this.#report.agent(agent)
+    const warn = (text: string) => this.#log(`data plane: ${text}`)
+    const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, this.#report.recorder)
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())

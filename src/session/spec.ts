@@ -1,9 +1,14 @@
+import type {CiRun} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
 
 /** All that a session process needs to know; travels once, over its private launch pipe, never through argv or a file. */
 export interface SessionSpec {
+  /** Of mirrord. */
+  version: string
   id: string
   job: string
+  /** The run of the CI system; empty outside of any. */
+  run: Pick<Partial<CiRun>, 'provider' | 'url'>
   /** Unique among the live sessions of the job. */
   name: string
   /** The session's state directory, made by the launcher. */
@@ -21,6 +26,8 @@ export interface SessionSpec {
   /** The environment of the CLI: kubeconfig discovery reads it, the program inherits it. */
   environment: Record<string, string>
   config: Config
+  /** What the user was told of the configuration. */
+  warnings: readonly string[]
   foreground: boolean
   /** Folder of the `stdout` and `stderr` files; absent in the foreground. */
   outputDirectory?: string

@@ -1,5 +1,6 @@
 import {closeSync, openSync} from 'node:fs'
 import path from 'node:path'
+import {detectCi} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
 import {bootId, identify} from '../util/process.ts'
 import {jobIdentity} from './job.ts'
@@ -12,7 +13,11 @@ import {reapStale} from './stop.ts'
 
 /** What `ci start` and `exec` were asked to do. */
 export interface StartRequest {
+  /** Of mirrord. */
+  version: string
   config: Config
+  /** What the user was told of the configuration. */
+  warnings: readonly string[]
   /** The program and its arguments, as typed. */
   words: readonly string[]
   cwd: string
@@ -72,9 +77,12 @@ async function launch(
           program.name,
           config.ci.output_dir === undefined,
         )
+  const {provider, url} = detectCi(env) ?? {}
   const spec: SessionSpec = {
+    version: request.version,
     id: directory.id,
     job: found.job,
+    run: {provider, url},
     name: found.name,
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),
@@ -83,6 +91,7 @@ async function launch(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     ),
     config,
+    warnings: request.warnings,
     foreground,
     outputDirectory,
     intercept: request.intercept,

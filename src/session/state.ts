@@ -19,6 +19,8 @@ import type {NameClaim} from './naming.ts'
 /** unix(7): sun_path has 108 bytes, the last one for the terminating zero. */
 const SOCKET_PATH_MAX = 107
 const SOCKET_NAME = 'control.sock'
+/** Of the report, here and beside the program's output, where it outlives the session. */
+export const REPORT_NAME = 'report.json'
 /** `/<job>/<session>/control.sock` with two names of 8 hex digits. */
 const SOCKET_SUFFIX = 2 * 9 + 1 + SOCKET_NAME.length
 
@@ -169,6 +171,11 @@ export class SessionDirectory {
 
   get socket(): string {
     return path.join(this.path, SOCKET_NAME)
+  }
+
+  /** What the session did; the same is beside the program's output, if that is kept. */
+  get report(): string {
+    return path.join(this.path, REPORT_NAME)
   }
 
   get files(): string {

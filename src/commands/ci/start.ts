@@ -109,7 +109,9 @@ From the first word that is not a flag of this command, everything belongs to th
     for (const warning of resolved!.warnings) observer.warning(warning)
     const outcome = await startSession(
       {
+        version: this.config.version,
         config: resolved!.config,
+        warnings: resolved!.warnings,
         words,
         cwd: process.cwd(),
         env: process.env,

@@ -153,7 +153,7 @@ export class Job {
     for (const name of ['home', 'run', 'tmp']) walk(path.join(this.folder, name))
     return found
       .filter((file) => file.startsWith('run/') || file.includes('mirrord'))
-      .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log)$/.test(file))
+      .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log|report\.json)$/.test(file))
   }
 
   /** The folders that `ci start` made for its programs' output, oldest first. */

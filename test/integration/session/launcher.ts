@@ -15,7 +15,9 @@ symlinkSync(path.join(import.meta.dirname, '../../../src/session/main.ts'), path
 try {
   await startSession(
     {
+      version: '0.0.0',
       config,
+      warnings: [],
       words: [program, '1000'],
       cwd: '/',
       env: process.env,
