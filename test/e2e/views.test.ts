@@ -9,6 +9,7 @@ import type {Job} from './support/mirrord.ts'
 import {node} from './support/programs.ts'
 import {until} from './support/until.ts'
 
+const execute = promisify(execFile)
 const run = path.join(import.meta.dirname, '../../bin/run.js')
 const target = ['--target', 'deployment/echo']
 let harness: Harness
@@ -36,6 +37,12 @@ async function statuses(...args: string[]): Promise<SessionStatus[]> {
   const result = await job.run(['ci', 'status', '--json', ...args])
   expectExit(result, 'success')
   return JSON.parse(result.stdout) as SessionStatus[]
+}
+
+/** What a command prints where its output is a terminal. */
+async function onTerminal(words: string): Promise<string> {
+  const {stdout} = await execute('script', ['-qec', `'${node}' '${run}' ${words}`, '/dev/null'], {env: job.env})
+  return stdout
 }
 
 /** Resolves when so many commands hold a connection to the session. */
@@ -170,6 +177,10 @@ describe('sessions of a job', () => {
     expectFailure(await waiting.result, 'programCrashed', 'SESSION_LOST')
     expect(await statuses()).toMatchObject([{state: 'failed', failure: {code: 'SESSION_LOST'}, uptimeSeconds: null}])
     expect((await job.run(['ci', 'status'])).stdout).toContain('ended without being stopped. (SESSION_LOST)')
+    const table = await onTerminal('ci status')
+    expect(table).toMatch(/^┌.*│ NAME .*┘\r\n/s)
+    expect(table).toContain('│ \u001B[31mfailed\u001B[39m')
+    expect(await onTerminal('ci logs')).toBe('started\r\n\u001B[33mcareful\u001B[39m\r\n')
     expectFailure(await job.stop(), 'programCrashed', 'SESSION_LOST')
     await harness.nothingLeft(job)
   })
@@ -188,7 +199,7 @@ describe('sessions of a job', () => {
       require('http').createServer().listen(8080)`
     expectExit(await job.start(...target, '--', node, '-e', script), 'success')
     const command = `'${node}' '${run}' ci logs | head -n 2`
-    const {stdout, stderr} = await promisify(execFile)('bash', ['-o', 'pipefail', '-c', command], {env: job.env})
+    const {stdout, stderr} = await execute('bash', ['-o', 'pipefail', '-c', command], {env: job.env})
     expect([stdout, stderr]).toEqual(['line 0\nline 1\n', ''])
     const all = await job.run(['ci', 'logs', '--tail', '100000'])
     expect(all.stdout.split('\n')).toHaveLength(100_001)
