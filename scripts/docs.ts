@@ -1,17 +1,21 @@
 import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {z} from 'zod'
-import {exitCodes} from '../src/errors/exit-codes.ts'
+import {exitCodes, type ExitCodeName} from '../src/errors/exit-codes.ts'
 import {jobReportSchema, sessionReportSchema} from '../src/report/schema.ts'
 
 /** The exit-code reference, from the one table. */
 export function exitCodesPage(): string {
-  const rows = Object.entries(exitCodes).map(([name, {code, meaning}]) => `| ${code} | ${name} | ${meaning} |`)
+  const rows = (Object.keys(exitCodes) as ExitCodeName[]).map((name) => {
+    const row = exitCodes[name]
+    const later = 'later' in row ? ` Comes with: ${row.later}.` : ''
+    return `| ${row.code} | ${name} | ${row.meaning}${later} |`
+  })
   return [
     '# Exit codes',
     '',
     'Generated from `src/errors/exit-codes.ts` by `npm run docs`. The tens digit says whose turn it is: 3x the configuration,',
-    "4x access to the cluster, 5x the agent, 6x licence, operator and API key, 7x the program, 8x this machine, 9x install and update. With `--foreground` the program's own status is passed on once it has started (128 + n for signal n).",
+    "4x access to the cluster, 5x the agent, 6x licence, operator and API key, 7x the program, 8x this machine, 9x install and update. With `--foreground` the program's own status is passed on once it has started (128 + n for signal n). Every code that can arise has a test that provokes its real cause (`npm run behaviours`).",
     '',
     '| code | name | meaning |',
     '| --- | --- | --- |',

@@ -1,6 +1,7 @@
 // Puts the behaviours of test/behaviours/rows.ts and the results of vitest (JSON files named as arguments) together: one line a
 // row on stdout, exit code 1 when a row that must be shown is not. Run by scripts/behaviours.mjs and scripts/test.mjs.
 import {readFileSync} from 'node:fs'
+import {exitCodes} from '../../src/errors/exit-codes.ts'
 import {behaviours, finished, type Behaviour} from '../../test/behaviours/rows.ts'
 
 interface Assertion {
@@ -37,6 +38,18 @@ function collect(files: readonly string[]): {shown: Map<string, Shown[]>; strang
   return {shown, strangers}
 }
 
+/** How the tests of each exit code went. */
+function collectExits(files: readonly string[]): Map<number, Outcome[]> {
+  const found = new Map<number, Outcome[]>()
+  for (const file of files) {
+    const {testResults} = JSON.parse(readFileSync(file, 'utf8')) as Results
+    for (const {fullName, status} of testResults.flatMap((result) => result.assertionResults))
+      for (const [, code] of fullName.matchAll(/\[EXIT-(\d+)\]/g))
+        found.set(Number(code), [...(found.get(Number(code)) ?? []), outcomes[status] ?? 'skipped'])
+  }
+  return found
+}
+
 /** The result of one row, and whether that is acceptable. */
 function judge({owner, priority, differs}: Behaviour, tests: readonly Shown[]): {result: string; good: boolean} {
   if (tests.some(({outcome}) => outcome === 'failed')) return {result: 'failed', good: false}
@@ -58,6 +71,17 @@ for (const behaviour of behaviours) {
   const by = tests.map(({test}) => test).join(' · ') || '-'
   console.log(`${id.padEnd(7)} ${priority} ${owner.padEnd(13)} ${result.padEnd(7)} ${name}: ${differs ?? by}`)
 }
+// The same for the exit codes: a test that provokes the real cause of a code names it by [EXIT-code].
+const exits = collectExits(process.argv.slice(2))
+for (const [name, row] of Object.entries(exitCodes)) {
+  const outcomes = exits.get(row.code) ?? []
+  const later = 'later' in row ? row.later : undefined
+  const result = outcomes.includes('failed') ? 'failed' : outcomes.includes('passed') ? 'passed' : later ? 'later' : 'no test'
+  if (result === 'failed' || result === 'no test') bad.push(`exit code ${row.code} (${name}): ${result}`)
+  console.log(`EXIT-${String(row.code).padEnd(2)} ${result.padEnd(7)} ${name}${later ? `: comes with ${later}` : ''}`)
+  exits.delete(row.code)
+}
+for (const code of exits.keys()) bad.push(`EXIT-${code}: a test names it, src/errors/exit-codes.ts does not`)
 for (const id of strangers) bad.push(`${id}: a test names it, test/behaviours/rows.ts does not`)
 console.log(`behaviours: ${[...counts].map(([result, count]) => `${count} ${result}`).join(', ')}`)
 for (const line of bad) console.log(`behaviours: ${line}`)

@@ -1,3 +1,11 @@
+/** A row of the table. */
+interface ExitCode {
+  code: number
+  meaning: string
+  /** The feature that comes later and ends with this code; until then nothing does. Every other row has a test `[EXIT-code]`. */
+  later?: string
+}
+
 /**
  * Every exit code of the CLI, once: the table in docs/exit-codes.md is generated from it.
  * The classes are those of the design: the tens digit says whose turn it is to act.
@@ -37,10 +45,10 @@ export const exitCodes = {
   sessionStopped: {code: 77, meaning: 'The session was stopped while it was waited for (`ci wait`).'},
   interceptionUnavailable: {code: 80, meaning: 'This machine cannot intercept system calls.'},
   permission: {code: 81, meaning: 'A permission on this machine is missing.'},
-  download: {code: 90, meaning: 'A download failed.'},
-  checksum: {code: 91, meaning: 'A download does not match its checksum.'},
-  notUpdatable: {code: 92, meaning: 'This installation cannot be updated here.'},
-} as const satisfies Record<string, {code: number; meaning: string}>
+  download: {code: 90, meaning: 'A download failed.', later: 'install and update'},
+  checksum: {code: 91, meaning: 'A download does not match its checksum.', later: 'install and update'},
+  notUpdatable: {code: 92, meaning: 'This installation cannot be updated here.', later: 'install and update'},
+} as const satisfies Record<string, ExitCode>
 
 /** The name of a row of the exit-code table. */
 export type ExitCodeName = keyof typeof exitCodes

@@ -1,7 +1,8 @@
 import {randomBytes} from 'node:crypto'
-import {accessSync, chmodSync, constants, mkdirSync, openSync, statSync} from 'node:fs'
+import {accessSync, chmodSync, constants, openSync, statSync} from 'node:fs'
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {makeDirectories} from '../util/directories.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -70,8 +71,8 @@ export function makeOutputDirectory(base: string, programName: string, shared = 
   const directory = path.join(base, `${path.basename(programName)}-${unique}`)
   try {
     // Like /tmp itself: every user of the machine may add folders, nobody may remove those of others.
-    if (shared && mkdirSync(base, {recursive: true}) !== undefined) chmodSync(base, 0o1777)
-    mkdirSync(directory, {recursive: true})
+    if (shared && makeDirectories(base)) chmodSync(base, 0o1777)
+    makeDirectories(directory)
     return directory
   } catch (error) {
     throw new MirrordError(

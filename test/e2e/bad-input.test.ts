@@ -1,7 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import type {ExitCodeName} from '../../src/errors/exit-codes.ts'
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test} from 'vitest'
+import {exitCodes, type ExitCodeName} from '../../src/errors/exit-codes.ts'
 import {expectExit, expectFailure, Harness} from './support/harness.ts'
 import type {Job} from './support/mirrord.ts'
 import {compile} from '../integration/trap/harness.ts'
@@ -44,7 +44,7 @@ function kubeconfig(change: {server?: string; token?: string}): string {
           },
         },
       ],
-      users: [{name: 'test', user: {token: change.token ?? 'expired'}}],
+      users: [{name: 'test', user: change.token === '' ? {} : {token: change.token ?? 'expired'}}],
     }),
   )
 }
@@ -206,10 +206,59 @@ const rows: Row[] = [
     code: 'OPERATOR_NOT_FOUND',
     args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "operator": true}')],
   },
+  {
+    what: 'a key of the configuration that this version does not do',
+    exit: 'configUnsupported',
+    code: 'CONFIG_UNSUPPORTED',
+    says: ['agent.ephemeral'],
+    args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "agent": {"ephemeral": true}}')],
+  },
+  {
+    what: 'a kubeconfig without credentials',
+    exit: 'unauthorized',
+    code: 'UNAUTHORIZED',
+    env: () => ({KUBECONFIG: kubeconfig({token: ''})}),
+  },
+  {
+    what: 'an agent that fits on no node',
+    exit: 'agentScheduling',
+    code: 'AGENT_UNSCHEDULABLE',
+    says: ['--agent-startup-timeout'],
+    args: () => {
+      const config = {agent: {node_selector: {'mirrord.test/no-such-node': 'x'}, startup_timeout: 3}}
+      return ['--config-file', write('mirrord.json', JSON.stringify({target: 'deployment/echo', ...config}))]
+    },
+  },
+  {
+    what: 'a folder for the output that cannot be made',
+    exit: 'permission',
+    code: 'OUTPUT_DIRECTORY',
+    says: ['/proc/mirrord', 'ci.output_dir'],
+    args: () => {
+      const text = '{"target": "deployment/echo", "ci": {"output_dir": "/proc/mirrord"}}'
+      return ['--config-file', write('mirrord.json', text)]
+    },
+  },
+]
+
+// Other clusters have no user whom the tests may take rights from.
+const onSandbox: Row[] = [
+  {
+    what: 'a user who may not read the target',
+    exit: 'forbidden',
+    code: 'FORBIDDEN',
+    says: ['deployments', 'restricted'],
+    env: () => ({KUBECONFIG: kubeconfig({token: 'restricted'})}),
+  },
 ]
 
 describe('ci start refuses', () => {
-  test.each(rows)('$what', async ({exit, code, says = [], args, env, program}) => {
+  test.each(
+    [...rows, ...(inject('clusterKind') === 'sandbox' ? onSandbox : [])].map((row) => ({
+      ...row,
+      id: exitCodes[row.exit].code,
+    })),
+  )('[EXIT-$id] $what', async ({exit, code, says = [], args, env, program}) => {
     const words = args?.() ?? []
     const target = words.some((word) => ['--target', '--config-file'].includes(word))
       ? []
@@ -226,7 +275,7 @@ describe('ci start refuses', () => {
     ['a kernel without user notification', 'old', 'INTERCEPTION_UNAVAILABLE_KERNEL_TOO_OLD'],
     ['a container that denies seccomp(2)', 'seccomp', 'INTERCEPTION_UNAVAILABLE_SECCOMP_DENIED'],
     ["Yama's restricted ptrace", 'memory', 'INTERCEPTION_UNAVAILABLE_MEMORY_DENIED', 'kernel.yama.ptrace_scope=1'],
-  ])('%s', async (_, what, code, ...says) => {
+  ])('[EXIT-80] %s', async (_, what, code, ...says) => {
     const args = ['ci', 'start', '--target', 'deployment/echo', '--', 'true']
     const result = await job.run(args, {below: [compile('deny'), what]})
     expectFailure(result, 'interceptionUnavailable', code, '--no-intercept', ...says)
@@ -237,7 +286,7 @@ describe('ci start refuses', () => {
     ['a missing program', ['--target', 'deployment/echo']],
     ['an unknown flag', ['--no-such-flag', '--target', 'deployment/echo', '--', 'true']],
     ['a number that is none', ['--ready-timeout', 'soon', '--', 'true']],
-  ])('%s', async (_, args) => {
+  ])('[EXIT-2] %s', async (_, args) => {
     const result = await job.start(...args)
     expectExit(result, 'usage')
     expect(result.stderr).toContain('Error:')

@@ -78,10 +78,13 @@ async function check({pids, exit}: Killing): Promise<void> {
 }
 
 describe('SIGKILL of', () => {
-  test.each(onAnyCluster)('[CLN-06, CLN-07] $victim ends the session, and the deployed program answers again', check)
+  test.each(onAnyCluster)(
+    '[CLN-06, CLN-07] [EXIT-74] $victim ends the session, and the deployed program answers again',
+    check,
+  )
   // An agent on another machine cannot be killed from here.
   test.skipIf(inject('clusterKind') === 'remote').each(whereAgentsAreLocal)(
-    '$victim ends the session, and the deployed program answers again',
+    '[EXIT-53] $victim ends the session, and the deployed program answers again',
     check,
   )
 })

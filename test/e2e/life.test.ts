@@ -31,13 +31,13 @@ const write = (name: string, value: unknown) => {
 }
 
 describe('ci start', () => {
-  test('[LIF-35] fails at once with the last words of a program that dies before it is ready', async () => {
+  test('[LIF-35] [EXIT-70] fails at once with the last words of a program that dies before it is ready', async () => {
     const result = await job.start(...target, '--', 'sh', '-c', 'echo first; echo last words >&2; exit 9')
     expectFailure(result, 'programDied', 'PROGRAM_DIED', 'last words', /\b9\b/)
     await harness.nothingLeft(job)
   })
 
-  test('fails when the program does not listen in time, and says what helps', async () => {
+  test('[EXIT-71] fails when the program does not listen in time, and says what helps', async () => {
     const result = await job.start(...target, '--ready-timeout', '3', '--', 'sleep', '60')
     expectFailure(result, 'programNotReady', 'PROGRAM_NOT_READY', '--no-wait')
     await harness.nothingLeft(job)
@@ -69,7 +69,7 @@ describe('ci start', () => {
     }
   })
 
-  test('names the port when it is taken and nothing can replace it', async () => {
+  test('[EXIT-73] names the port when it is taken and nothing can replace it', async () => {
     const taken = net.createServer().listen(0, '0.0.0.0')
     await once(taken, 'listening')
     try {
@@ -91,12 +91,12 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('[LIF-37] undoes everything when it is cancelled before the program is ready', async () => {
+  test('[LIF-37] [EXIT-1] undoes everything when it is cancelled before the program is ready', async () => {
     const running = job.spawn(['ci', 'start', ...target, '--', 'sleep', '300'])
     await until('the program', () => job.processes().some(({command}) => command === 'sleep 300'))
     running.child.kill('SIGTERM')
     const result = await running.result
-    expect(result.code, result.output).not.toBe(0)
+    expectFailure(result, 'unexpected', 'START_CANCELLED')
     await harness.nothingLeft(job)
   })
 
@@ -174,7 +174,7 @@ describe('ci start --foreground', () => {
 })
 
 describe('ci stop', () => {
-  test('[LIF-05] with nothing to stop says so and succeeds, again and again', async () => {
+  test('[LIF-05] [EXIT-0] with nothing to stop says so and succeeds, again and again', async () => {
     for (let round = 0; round < 2; round++) {
       const result = await job.stop()
       expectExit(result, 'success')

@@ -64,7 +64,7 @@ test('[INC-20, INC-28] a program listens on the name localhost, then closes and 
   expect(result.stdout).toContain('info of the cluster\n')
 })
 
-test('a second session on the same pod is refused with its own exit code, and the first goes on', async () => {
+test('[EXIT-52] a second session on the same pod is refused with its own exit code, and the first goes on', async () => {
   expectExit(await job.start(...target, '--', python, program('prefork.py'), '8080'), 'success')
   const second = harness.job()
   try {

@@ -66,7 +66,12 @@ async function openCluster(): Promise<Target> {
   const kubeconfig = process.env.MIRRORD_E2E_KUBECONFIG
   if (!kubeconfig) {
     const {startSandbox} = await import('../../../sandbox/sandbox.ts')
-    const sandbox = await startSandbox()
+    // The user of the test that may not read Deployments, whose token is the user's name.
+    const restricted = {name: 'restricted', groups: [], token: 'restricted'}
+    const sandbox = await startSandbox({
+      tokens: [restricted],
+      denials: [{user: restricted.name, resource: 'deployments'}],
+    })
     return {
       kind: 'sandbox',
       kubeconfig: sandbox.kubeconfig,

@@ -172,7 +172,7 @@ describe('what a record says about a goal', () => {
     ['a signal', 'exit', {endedBy: 'program', exit: {signal: 'SIGKILL'}, failure}, 137],
     ['success, but files lost', 'exit', {endedBy: 'program', exit: {code: 0}, failure}, 'programCrashed'],
     ['killed by us', 'exit', {endedBy: 'failure', exit: {signal: 'SIGKILL'}, failure}, 'programCrashed'],
-    ['stopped', 'exit', {endedBy: 'request', exit: {code: 0}}, 'sessionStopped'],
+    ['[EXIT-77] stopped', 'exit', {endedBy: 'request', exit: {code: 0}}, 'sessionStopped'],
     ['unknown', 'exit', {endedBy: 'program'}, 'programCrashed'],
   ] as [string, 'ready' | 'exit', Partial<SessionRecord>, number | string | undefined][])(
     '%s, waiting for %s',

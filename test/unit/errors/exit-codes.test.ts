@@ -1,3 +1,5 @@
+import {readFileSync} from 'node:fs'
+import path from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {exitCodes} from '../../../src/errors/exit-codes.ts'
 import {MirrordError, toReport} from '../../../src/errors/mirrord-error.ts'
@@ -13,6 +15,12 @@ describe('the exit codes', () => {
     expect([0, 1, 2, ...Array.from({length: 70}, (_, index) => 30 + index)]).toContain(code)
     expect(meaning).toMatch(/^[A-Z].*\.$/)
   })
+})
+
+const documented = readFileSync(path.join(import.meta.dirname, '../../../docs/exit-codes.md'), 'utf8')
+it.each(rows)('%s is in docs/exit-codes.md, with the feature that it waits for', (name, row) => {
+  const later = 'later' in row ? ` Comes with: ${String(row.later)}.` : ''
+  expect(documented).toContain(`| ${row.code} | ${name} | ${row.meaning}${later} |`)
 })
 
 describe('MirrordError', () => {
