@@ -159,6 +159,8 @@ static void settle(void) { /* after the program has its own copies of all of thi
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    /* A call that we have not received yet is one that a signal may interrupt: for root, before others on a busy machine. */
+    setpriority(PRIO_PROCESS, 0, -10);
     spare_keep(true);
 }
 static bool hello(void) {
