@@ -9,16 +9,18 @@ static void keep_from_program(void) { /* whatever we inherited from 3 on */
     for (int fd = 3; fd < 65536; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC); /* kernel before 5.11 */
 }
 int main(int argc, char **argv) {
-    /* Signals of the terminal and of a job runner are for the program; the session says when to end. */
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE};
+    /* Signals of the terminal, of a job runner and of who signals the whole process group are for the program; the session says when to end. */
+    static const int kept[] = {SIGCHLD, SIGCONT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
     if (argc == 2 && !strcmp(argv[1], "--probe")) return probe();
     if (argc == 2 && !strcmp(argv[1], "--attributes")) return attributes();
     if (argc == 3 && !strcmp(argv[1], "--seqpacket")) return bridge(argv[2]);
+    if (argc == 4 && !strcmp(argv[1], "--copy")) return copy(argv[2], argv[3]);
     if (argc != 1 || fcntl(3, F_GETFD) < 0) {
-        fputs("mirrord-trap is started by mirrord; on its own it takes only --probe, --attributes, --seqpacket ADDRESS\n", stderr);
+        fputs("mirrord-trap is started by mirrord; on its own it takes only --probe, --attributes, --seqpacket ADDRESS, --copy FILE LIMIT\n", stderr);
         return 2;
     }
-    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) signal(ignored[i], SIG_IGN);
+    for (int i = 1; i < NSIG; i++) signal(i, SIG_IGN); /* EINVAL: libc's own */
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) signal(kept[i], SIG_DFL);
     keep_from_program();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -28,6 +30,7 @@ int main(int argc, char **argv) {
     if (supervisor == 0) _exit(supervise(self));
     close(self);
     close(3);
+    setsid(); /* in the foreground: a SIGKILL for the terminal's process group must leave somebody who ends the tree */
     int null = open("/dev/null", O_RDWR);
     for (int i = 0; i < 3; i++) dup2(null, i);
     if (null > 2) close(null);

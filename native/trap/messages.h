@@ -1,7 +1,7 @@
 /* messages.h - numbers of the messages; src/trap/wire.ts describes every field, a unit test compares the two. */
 #ifndef MESSAGES_H
 #define MESSAGES_H
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 #define FRAME_LIMIT (16u << 20)
 enum message {
     MSG_HELLO = 1,
@@ -15,6 +15,7 @@ enum message {
     MSG_FILES_CHANGED = 9,
     MSG_CONNECT_UNIX_ANSWER = 10,
     MSG_FILE_BUSY = 11,
+    MSG_SIGNAL_PROGRAM = 12,
     MSG_STARTED = 64,
     MSG_FAILED = 65,
     MSG_CONNECT = 66,
@@ -31,6 +32,7 @@ enum message {
     MSG_FILE_GONE = 77,
     MSG_FILE_CLOSED = 78,
     MSG_CONNECT_UNIX = 79,
+    MSG_STOPPED = 80,
 };
 enum hello_flag { FLAG_NEW_SESSION = 1, FLAG_INCOMING = 2, FLAG_TCP = 4, FLAG_UDP = 8, FLAG_INTERCEPT = 16, FLAG_FILES_WRITE = 32 };
 enum started_flag { STARTED_KILLABLE = 1, STARTED_SYNC_WAKE_UP = 2, STARTED_WITHOUT_GETFD = 4 };

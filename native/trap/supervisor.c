@@ -65,6 +65,12 @@ void wire_dispatch(uint8_t type, struct reader *r) {
         if (!r->bad) tree_signal(getpid(), signal);
         break;
     }
+    case MSG_SIGNAL_PROGRAM: {
+        int signal = get_u8(r);
+        if (signal < 1 || signal >= NSIG) r->bad = true;
+        if (!r->bad && !program_ended) kill(program, signal); /* not collected yet: the number is still its own */
+        break;
+    }
     case MSG_KILL_TREE: kill_tree(); break;
     case MSG_FILE_ANSWER: file_answered(r); break;
     case MSG_CONNECT_UNIX_ANSWER: unix_answered(r); break;
@@ -111,14 +117,24 @@ static void report_exit(int status) {
     put_u8(WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0);
     put_end();
 }
+/* Job control: whoever started the program stops and goes on with it. Signal 0: it goes on. */
+static void report_stop(int signal) {
+    put_begin(MSG_STOPPED);
+    put_u8((uint8_t)signal);
+    put_end();
+}
 static bool reap(void) { /* false: no children left, so no tree */
     for (;;) {
         int status;
-        pid_t p = waitpid(-1, &status, WNOHANG);
+        pid_t p = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
         if (p == 0) return true;
         if (p < 0) return errno != ECHILD;
+        if (WIFCONTINUED(status)) {
+            if (p == program) report_stop(0);
+            continue;
+        }
         if (WIFSTOPPED(status)) {
-            restart_stopped(p, status);
+            if (!restart_stopped(p, status) && p == program) report_stop(WSTOPSIG(status));
             continue;
         }
         restart_ended(p);

@@ -189,6 +189,7 @@ int reap_all_of(pid_t supervisor);               /* the outer process */
 int supervise(int reaper_pidfd);                 /* the inner process */
 void kill_tree(void);
 int probe(void);
+int copy(const char *file, const char *limit); /* copy.c: `mirrord-trap --copy`; the exit code */
 
 /* ---- waiting (wait.c) ---- */
 void epoll_watch(int fd, uint32_t events, struct watcher *w, bool change);

@@ -10,6 +10,24 @@ export const u32 = () => z.int().min(0).max(4_294_967_295)
 export const u64 = () => z.int().min(0)
 /** A text that is not empty. */
 export const text = () => z.string().min(1)
+/** A rotated file smaller than this would hold less than a stack trace. */
+const MIN_SIZE = 1024
+const units = {'': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3} as const
+
+/** A size in bytes: a whole number, or a text such as "512K", "10M", "1G" (powers of 1024); 1K at least. */
+export const byteSize = () =>
+  z
+    .union([z.number(), z.string()], {error: 'expected a size: a number of bytes, or one with K, M or G such as "10M"'})
+    .transform((value, context) => {
+      const [, digits, unit = ''] = /^(\d+)([KMG]?)$/i.exec(String(value)) ?? []
+      const bytes = digits === undefined ? NaN : Number(digits) * units[unit.toUpperCase() as keyof typeof units]
+      if (Number.isSafeInteger(bytes) && bytes >= MIN_SIZE) return bytes
+      const message = Number.isNaN(bytes)
+        ? `expected a size: a number of bytes, or one with K, M or G such as "10M"; found ${JSON.stringify(value)}`
+        : `expected a size of at least 1K and less than 8 PiB; found ${JSON.stringify(value)}`
+      context.addIssue({code: 'custom', message})
+      return z.NEVER
+    })
 /** A name of a Kubernetes object. */
 export const kubernetesName = () =>
   z.string().regex(objectName, 'must be a name of Kubernetes: small letters, digits, "-" and "."')

@@ -135,6 +135,17 @@ export function trapLost(name: string, reason: string | undefined): ErrorReport 
   }
 }
 
+/** A copier of the program's output was killed: what the program writes would be lost. */
+export function outputBroken(name: string, reason: string): ErrorReport {
+  return {
+    code: 'OUTPUT_LOST',
+    exit: 'programCrashed',
+    what: `The output of the program "${name}" could not be taken any more, so the program was ended.`,
+    why: reason,
+    next: ['See whether the machine ran out of memory (dmesg), and start again.'],
+  }
+}
+
 const unavailable: Record<UnavailableReason, {why: string; next: string}> = {
   'other-listener': {
     why: 'Another tool already supervises the system calls of this process (EBUSY).',

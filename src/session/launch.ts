@@ -1,8 +1,9 @@
 import {spawn} from 'node:child_process'
-import {constants} from 'node:os'
 import type {Duplex} from 'node:stream'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {readLines, writeLine} from '../util/json-lines.ts'
+import {exitStatus} from './exit-status.ts'
+import {passedSignals} from './foreground.ts'
 import type {LaunchEvent, LaunchRequest, ReadySummary} from './launch-protocol.ts'
 import type {SessionSpec} from './spec.ts'
 
@@ -42,10 +43,13 @@ export async function launchSession(
   const send = (request: LaunchRequest) => writeLine(pipe, request)
 
   return new Promise((resolve, reject) => {
-    const unsubscribe = options.signals.subscribe((signal) => {
-      if (spec.foreground) send({type: 'signal', signal})
-      else pipe.end() // cancelled before it was ready: the session undoes everything and says so
-    })
+    const unsubscribe = options.signals.subscribe(
+      (signal) => {
+        if (spec.foreground) send({type: 'signal', signal})
+        else pipe.end() // cancelled before it was ready: the session undoes everything and says so
+      },
+      spec.foreground ? passedSignals : undefined,
+    )
     const settle = (act: () => void) => {
       unsubscribe()
       pipe.destroy()
@@ -72,12 +76,7 @@ export async function launchSession(
             failure = new MirrordError(event.report)
             return
           case 'exited':
-            return settle(() =>
-              resolve({
-                type: 'exited',
-                status: event.signal ? 128 + constants.signals[event.signal] : (event.code ?? 1),
-              }),
-            )
+            return settle(() => resolve({type: 'exited', status: exitStatus(event)}))
         }
       },
       () => settle(() => reject(failure ?? sessionDied(spec))),
@@ -88,7 +87,8 @@ export async function launchSession(
 
 /** Where the launcher's signals come from; the CLI's entry point gives the process's own. */
 export interface SignalSource {
-  subscribe(listener: (signal: NodeJS.Signals) => void): () => void
+  /** Without `signals`: those that ask for the end. The result ends the subscription. */
+  subscribe(listener: (signal: NodeJS.Signals) => void, signals?: readonly NodeJS.Signals[]): () => void
 }
 
 function sessionDied(spec: SessionSpec): MirrordError {

@@ -1,9 +1,10 @@
-import {appendFileSync} from 'node:fs'
 import net from 'node:net'
-import path from 'node:path'
 import {readLines, writeLine} from '../util/json-lines.ts'
 import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
+import {passedSignals} from './foreground.ts'
 import {LAUNCH_FD, type LaunchEvent, type LaunchRequest} from './launch-protocol.ts'
+import {logTo} from './log-file.ts'
+import {outputFile} from './output-files.ts'
 import {Session} from './session.ts'
 import type {SessionSpec} from './spec.ts'
 
@@ -20,7 +21,7 @@ let running: {session: Session; spec: SessionSpec; ready: boolean} | undefined
 readLines<LaunchRequest>(
   pipe,
   (request) => {
-    if (request.type === 'signal') running?.session.signal(request.signal)
+    if (request.type === 'signal') void running?.session.foreground.ofLauncher(request.signal)
     else if (!running) launch(request.spec)
   },
   () => {
@@ -31,7 +32,7 @@ readLines<LaunchRequest>(
 )
 
 function launch(spec: SessionSpec): void {
-  const log = logTo(path.join(spec.outputDirectory ?? spec.directory, 'mirrord.log'))
+  const log = logTo(outputFile(spec.outputDirectory ?? spec.directory, 'mirrord.log'), spec.config.ci.log_max)
   const emit = (event: LaunchEvent) => {
     if (event.type === 'ready' && running) running.ready = true
     writeLine(pipe, event)
@@ -44,13 +45,23 @@ function launch(spec: SessionSpec): void {
   }
   process.on('uncaughtException', defect)
   process.on('unhandledRejection', defect)
-  // In the foreground the terminal's signals reach this process too; the launcher passes on what the program must get.
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {})
-  process.on('SIGTERM', () => session.fail(terminated(spec.program.name), GRACE_MS))
+  const end = () => session.fail(terminated(spec.program.name), GRACE_MS)
+  if (spec.foreground) followGroup(session, end)
+  else {
+    for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {})
+    process.on('SIGTERM', end)
+  }
   session.run().then(finish, (error: unknown) => {
     log(`defect: ${error instanceof Error ? error.stack : String(error)}`)
     finish()
   })
+}
+
+/** In the foreground the signals of the terminal and of the whole process group reach this process too. */
+function followGroup(session: Session, end: () => void): void {
+  for (const signal of passedSignals) process.on(signal, () => session.foreground.ofGroup(signal, end))
+  // A program that reads the terminal from the background stops, we do not.
+  for (const signal of ['SIGTTIN', 'SIGTTOU'] as const) process.on(signal, () => {})
 }
 
 function terminated(name: string): ErrorReport {
@@ -67,14 +78,4 @@ function terminated(name: string): ErrorReport {
 function finish(): void {
   pipe.end(() => process.exit())
   setTimeout(() => process.exit(), 1000)
-}
-
-function logTo(file: string): (text: string) => void {
-  return (text) => {
-    try {
-      appendFileSync(file, `${new Date().toISOString()} ${text}\n`)
-    } catch {
-      // A full disk must not end the session; the program meets it by itself.
-    }
-  }
 }

@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {accessSync, chmodSync, constants, openSync, statSync} from 'node:fs'
+import {accessSync, chmodSync, constants, statSync} from 'node:fs'
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {makeDirectories} from '../util/directories.ts'
@@ -85,13 +85,5 @@ export function makeOutputDirectory(base: string, programName: string, shared = 
       },
       {cause: error},
     )
-  }
-}
-
-/** Opens the output files for appending, so that a reader sees each write at once and truncation by rotation is safe. */
-export function openOutput(directory: string): {stdout: number; stderr: number} {
-  return {
-    stdout: openSync(path.join(directory, 'stdout'), 'a', 0o644),
-    stderr: openSync(path.join(directory, 'stderr'), 'a', 0o644),
   }
 }

@@ -1,4 +1,3 @@
-import {closeSync} from 'node:fs'
 import {constants} from 'node:os'
 import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
 import {skipNames} from '../config/index.ts'
@@ -8,7 +7,7 @@ import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
 import {watchPorts} from './ports.ts'
-import {openOutput} from './program.ts'
+import {openOutput, type Output} from './output.ts'
 import type {SessionSpec} from './spec.ts'
 
 /** What the program gets from the target. */
@@ -28,6 +27,11 @@ export interface ProgramEvents {
   listening(port: number): void
   /** There is no traffic of a port; with interception the program's listen(2) fails. */
   refused(port: number, error: unknown): void
+  /** Job control: the program has stopped, or goes on. */
+  stopped(): void
+  continued(): void
+  /** What it writes has nowhere to go any more. */
+  outputBroken(reason: string): void
   log: Log
 }
 
@@ -40,7 +44,7 @@ export async function runProgram(
   dataPlane: DataPlane,
   {environment, overlays, files, hostname}: Prepared,
   events: ProgramEvents,
-): Promise<{trap: Trap; close(): void}> {
+): Promise<{trap: Trap; output: Output; close(): void}> {
   const {program, foreground, outputDirectory, intercept, trapPath, config} = spec
   const {incoming, outgoing} = config.feature.network
   const stealing = incoming.mode === 'steal'
@@ -59,7 +63,14 @@ export async function runProgram(
     }
   }
   const closed = (id: number) => dataPlane.incoming.close(id)
-  const output = outputDirectory === undefined ? undefined : openOutput(outputDirectory)
+  const output = await openOutput({
+    directory: outputDirectory,
+    tee: foreground,
+    max: config.ci.log_max,
+    trapPath,
+    log: events.log,
+    broken: (reason) => events.outputBroken(reason),
+  })
   try {
     const trap = await startTrap(
       {
@@ -68,7 +79,7 @@ export async function runProgram(
         argv: program.argv,
         cwd: program.cwd,
         env: environment,
-        stdio: {stdin: foreground ? 0 : 'ignore', stdout: output?.stdout ?? 1, stderr: output?.stderr ?? 2},
+        stdio: {stdin: foreground ? 0 : 'ignore', stdout: output.stdout, stderr: output.stderr},
         newSession: !foreground,
         intercept,
         incoming: stealing,
@@ -87,16 +98,20 @@ export async function runProgram(
         file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),
         connectUnix: (request) => dataPlane.unix.connect(request),
         fileClosed: (object, opens) => void dataPlane.files?.closed(object, opens),
+        stopped: () => events.stopped(),
+        continued: () => events.continued(),
         warning: (text) => events.log(`trap: ${text}`),
       },
     )
-    if (intercept) return {trap, close: () => {}}
+    if (intercept) return {trap, output, close: () => {}}
     const watch = watchPorts(trap.pid, {listen: async (listener) => void (await listen(listener)), closed})
-    return {trap, close: () => watch.close()}
+    return {trap, output, close: () => watch.close()}
   } catch (error) {
+    output.release()
+    await output.finish(AbortSignal.abort())
     throw startFailure(error, program.name)
   } finally {
-    if (output) for (const fd of Object.values(output)) closeSync(fd)
+    output.release()
   }
 }
 

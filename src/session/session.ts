@@ -25,12 +25,15 @@ import {
   diedDuringRun,
   filesUnsaved,
   notReadyInTime,
+  outputBroken,
   stealRefused,
   trapLost,
 } from './failures.ts'
+import {Foreground} from './foreground.ts'
 import {Journal} from './journal.ts'
 import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
+import type {Output} from './output.ts'
 import {Progress} from './progress.ts'
 import {keepUnsaved} from './remote-files.ts'
 import {ReportFile} from './report-file.ts'
@@ -77,6 +80,7 @@ export class Session {
   readonly #journal: Journal
   readonly #report: ReportFile
   #trap?: Trap
+  #output?: Output
   #dataPlane?: DataPlane
   #agent?: AgentLink
   #exit?: ProgramExit
@@ -89,11 +93,22 @@ export class Session {
   #lost = false
   #graceMs = DEFAULT_GRACE_MS
   readonly #hurry = new AbortController()
+  /** Somebody waits for the end: a reader of the output that is slow is not waited for. */
+  readonly #impatient = new AbortController()
+  /** Signals and job control of a session in the foreground. */
+  readonly foreground: Foreground
 
   constructor(spec: SessionSpec, emit: (event: LaunchEvent) => void, log: Log) {
     this.#spec = spec
     this.#log = log
     this.#teardown = new Teardown(log)
+    this.foreground = new Foreground({
+      launcher: spec.foreground ? process.ppid : undefined,
+      signalProgram: (signal) => this.#trap?.signalProgram(signal),
+      state: () => (this.#exit ? 'over' : this.#trap ? 'running' : 'before'),
+      cancel: () => (this.#trap ? this.#kill() : this.#requestEnd({by: 'request', graceMs: 0})),
+      kill: () => this.#kill(),
+    })
     this.#directory = new SessionDirectory(spec.directory, spec.id)
     this.#journal = new Journal(spec, this.#directory, log)
     this.#report = new ReportFile(spec, this.#directory, this.#journal.record, log)
@@ -117,6 +132,7 @@ export class Session {
       end = this.#requested ?? {by: 'failure', failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
     }
     const failure = await this.#end(end, start)
+    await this.#output?.finish(this.#impatient.signal)
     // A program in the foreground may be over before this process has noticed that it had started.
     const started = this.#started || (this.#spec.foreground && this.#exit !== undefined)
     if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
@@ -150,6 +166,7 @@ export class Session {
 
   /** Ends the session; resolves when it has ended, with what had failed during the run. */
   stop(graceMs: number): Promise<ErrorReport | undefined> {
+    this.#impatient.abort()
     this.#requestEnd({by: 'request', graceMs})
     return this.#ended.promise
   }
@@ -159,10 +176,13 @@ export class Session {
     this.#requestEnd({by: 'failure', failure, graceMs})
   }
 
-  /** Foreground: passes a signal on to the program's tree. */
-  signal(signal: NodeJS.Signals): void {
-    if (this.#trap) this.#trap.signalTree(signal)
-    else this.#requestEnd({by: 'request', graceMs: 0})
+  /** SIGKILL for whatever is left of the tree; what a reader has not taken stays in the files. */
+  #kill(): void {
+    this.#requestEnd({by: 'request', graceMs: 0})
+    this.#graceMs = 0
+    this.#hurry.abort()
+    this.#impatient.abort()
+    this.#trap?.killTree()
   }
 
   #requestEnd(end: End): void {
@@ -260,14 +280,18 @@ export class Session {
   }
 
   async #startProgram(dataPlane: DataPlane, prepared: Prepared, listening: () => void): Promise<{text: string}> {
-    const {trap, close} = await runProgram(this.#spec, dataPlane, prepared, {
+    const {trap, output, close} = await runProgram(this.#spec, dataPlane, prepared, {
       listening: (port) => {
         this.#refused.delete(port)
         listening()
       },
       refused: (port, error) => this.#refuse(port, error),
+      stopped: () => this.foreground.stopped(),
+      continued: () => this.foreground.continued(),
+      outputBroken: (reason) => this.fail(outputBroken(this.#spec.program.name, reason), DEFAULT_GRACE_MS),
       log: this.#log,
     })
+    this.#output = output
     this.#adopt(trap, dataPlane)
     this.#teardown.add('port watch', 100, close)
     return {text: `Program ${this.#spec.program.name} runs as process ${trap.programPid}`}
@@ -293,10 +317,15 @@ export class Session {
       this.#exit = exit
       this.#journal.update({exit})
       this.#log(`program: ended. ${describeExit(exit)}`)
+      this.foreground.continued()
+      // Like the program alone: what it leaves behind does not hold up its caller.
+      if (this.#spec.foreground && (exit.code !== undefined || exit.signal))
+        this.#requestEnd({by: 'program', graceMs: DEFAULT_GRACE_MS})
     })
-    void trap.ended.then(({clean, reason}) => {
+    void trap.ended.then(async ({clean, reason}) => {
       const {name} = this.#spec.program
       if (!clean) return this.#requestEnd({by: 'failure', failure: trapLost(name, reason), graceMs: 0, atOnce: true})
+      if (!this.#spec.foreground) await this.#output?.finish() // the report shows its last lines
       const exit = this.#exit ?? {}
       const end = (failure?: ErrorReport) => this.#requestEnd({by: 'program', failure, graceMs: 0})
       if (this.#journal.record.state === 'starting' && !this.#spec.foreground) {
@@ -366,6 +395,7 @@ export class Session {
 
   async #endTree(trap: Trap): Promise<void> {
     trap.signalTree('SIGTERM')
+    trap.signalTree('SIGCONT') // what is stopped meets it only when it goes on
     const hurried = new Promise<void>((resolve) => {
       this.#hurry.signal.addEventListener('abort', () => setTimeout(resolve, this.#graceMs), {once: true})
     })

@@ -68,6 +68,8 @@ async function launch(
 ): Promise<LaunchOutcome> {
   const {env, cwd, foreground, config} = request
   const {program, directory} = found
+  if (foreground && config.ci.output_dir === undefined && config.ci.log_max !== undefined)
+    observer.warning('ci.log_max has no effect: in the foreground there are files only with ci.output_dir.')
   const temporary = env.TMPDIR?.startsWith('/') ? env.TMPDIR : '/tmp'
   const outputDirectory =
     foreground && config.ci.output_dir === undefined

@@ -39,6 +39,9 @@ const operationNames = new Map<number, FileOperation>(
 )
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
 
+/** Node has no names for the real-time signals, which begin at 34 (glibc's and musl's SIGRTMIN differ by one). */
+const signalName = (number: number) => signalNames.get(number) ?? (`SIG${number}` as NodeJS.Signals)
+
 /** A question that the session has not answered, or whose connection is not yet made. */
 class Question {
   readonly hurry = new Happening()
@@ -233,7 +236,11 @@ class Connection {
         void this.connectUnix(message)
         break
       case 'exited':
-        this.exit.resolve(message.signal ? {signal: signalNames.get(message.signal)} : {code: message.code})
+        this.exit.resolve(message.signal ? {signal: signalName(message.signal)} : {code: message.code})
+        break
+      case 'stopped':
+        if (message.signal) this.handlers.stopped?.()
+        else this.handlers.continued?.()
         break
       case 'treeEmpty':
         this.clean = true
@@ -421,6 +428,7 @@ class Connection {
       registerPeer: (source, peer, local) => this.send('peer', {source, peer, local}),
       forgetPeer: (source) => void this.send('peerGone', {source}),
       filesChanged: () => void this.send('filesChanged', {}),
+      signalProgram: (signal) => void this.send('signalProgram', {signal: constants.signals[signal]}),
       signalTree: (signal) => void this.send('signalTree', {signal: constants.signals[signal]}),
       killTree: () => void this.send('killTree', {}),
       exited: this.exit.promise,

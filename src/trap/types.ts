@@ -241,6 +241,9 @@ export interface TrapHandlers {
   fileClosed?(object: number, opens: number): void
   /** Only with `TrapOptions.unixStreams`. Rejecting makes connect fail with ECONNREFUSED and raises a warning. */
   connectUnix?(request: UnixConnectRequest): Promise<UnixConnectAnswer>
+  /** Job control: the program itself was stopped by a signal, or goes on. */
+  stopped?(): void
+  continued?(): void
   /** Something that the user should know: a process that cannot be intercepted, for example. */
   warning(text: string): void
 }
@@ -261,6 +264,8 @@ export interface Trap {
   forgetPeer(source: Address): void
   /** Answers about remote files given so far are no longer true. */
   filesChanged(): void
+  /** Sends a signal to the program's own process, unless it has ended. */
+  signalProgram(signal: NodeJS.Signals): void
   /** Sends a signal to every process of the tree. */
   signalTree(signal: NodeJS.Signals): void
   /** SIGKILL to everything until nothing is left; `ended` resolves then. */
@@ -274,6 +279,7 @@ export interface Trap {
 /** How the program ended: one of both, or neither when the trap was lost first. */
 export interface ProgramExit {
   code?: number
+  /** Its name; `SIG` and the number for one without a name (real-time signals). */
   signal?: NodeJS.Signals
 }
 

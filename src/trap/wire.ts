@@ -60,6 +60,8 @@ export const messages = {
   connectUnixAnswer: {id: 10, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'string'}},
   /** The question is still under way: its deadline in the trap (60 s of silence) starts anew. */
   fileBusy: {id: 11, fields: {id: 'u64'}},
+  /** To the program's own process only. */
+  signalProgram: {id: 12, fields: {signal: 'u8'}},
   // trap → session
   started: {id: 64, fields: {pid: 'u32', flags: 'u8'}},
   failed: {id: 65, fields: {stage: 'u8', errno: 'u32'}},
@@ -90,10 +92,12 @@ export const messages = {
   fileGone: {id: 77, fields: {id: 'u64'}},
   fileClosed: {id: 78, fields: {object: 'u64', opens: 'u32'}},
   connectUnix: {id: 79, fields: {id: 'u64', pid: 'u32', seqpacket: 'u8', path: 'bytes'}},
+  /** The program has stopped (job control); 0: it goes on. */
+  stopped: {id: 80, fields: {signal: 'u8'}},
 } as const
 
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
-export const wireVersion = 3
+export const wireVersion = 4
 /** Bits of `hello.flags`. */
 export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16, filesWrite: 32} as const
 /** Bits of `connect.flags`. */

@@ -24,7 +24,7 @@ struct goal {
  * again. Negative errno: not begun, still to be answered. Takes `data` over in any case. */
 int restart_as(const notif *n, int fd, struct goal *g);
 int restart_as_fchdir(const notif *n, int fd);
-void restart_stopped(pid_t tid, int status); /* from wait(2) */
+bool restart_stopped(pid_t tid, int status); /* from wait(2) */
 void restart_ended(pid_t tid);
 bool restart_passes(const notif *n);         /* a call on the way to a goal: answered */
 #endif

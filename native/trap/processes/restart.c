@@ -229,7 +229,7 @@ static struct restart *of(pid_t tid) {
         if (r->tid == tid) return r;
     return NULL;
 }
-void restart_stopped(pid_t tid, int status) {
+bool restart_stopped(pid_t tid, int status) {
     struct restart *r;
     int signal = WSTOPSIG(status), event = status >> 16;
     unsigned long former = 0;
@@ -237,10 +237,7 @@ void restart_stopped(pid_t tid, int status) {
         if ((r = of(tid))) drop(r); /* the first thread of that process was on its way too, and is no more */
         r = of((pid_t)former);
     } else r = of(tid);
-    if (!r) {
-        ptrace(PTRACE_DETACH, tid, 0, event ? 0 : signal);
-        return;
-    }
+    if (!r) return ptrace(PTRACE_DETACH, tid, 0, event ? 0 : signal) == 0;
     if (event == PTRACE_EVENT_EXEC) executed(r, tid);
     else if (event == PTRACE_EVENT_STOP) {
         if (r->step == STEP_SEIZE) begin(r);
@@ -255,6 +252,7 @@ void restart_stopped(pid_t tid, int status) {
         r->stop_again = true;
         go_on(r, 0);
     } else go_on(r, signal);
+    return true;
 }
 void restart_ended(pid_t tid) {
     struct restart *r = restarts ? of(tid) : NULL;

@@ -3,6 +3,7 @@ import path from 'node:path'
 import {grouped, logGroup, writeOutputs} from '../../cli/ci-log.ts'
 import {MirrordCommand} from '../../cli/command.ts'
 import {processSignals} from '../../cli/signals.ts'
+import {standardError} from '../../cli/standard-error.ts'
 import {formatReady, startObserver} from '../../cli/start-output.ts'
 import {commandContext} from '../../hooks/context.ts'
 import {startSession} from '../../session/start.ts'
@@ -48,6 +49,10 @@ From the first word that is not a flag of this command, everything belongs to th
     name: Flags.string({
       helpValue: 'NAME',
       summary: "name of the session for the other ci commands [default: the program's, with -2, -3 where it is taken]",
+    }),
+    'log-max': Flags.string({
+      helpValue: 'SIZE',
+      summary: 'rotate stdout, stderr and mirrord.log at this size, for example 10M [default: never]',
     }),
     foreground: Flags.boolean({summary: 'stay attached to the program and exit with its status'}),
     wait: Flags.boolean({default: true, allowNo: true, summary: 'wait until the program is ready'}),
@@ -103,8 +108,9 @@ From the first word that is not a flag of this command, everything belongs to th
   async run(): Promise<void> {
     const {flags, words, resolved} = commandContext()
     const foreground = flags.foreground === true
-    const progress = startObserver({stream: process.stderr, env: process.env, foreground})
-    const group = logGroup('mirrord ci start', process.stderr, process.env)
+    const stream = standardError()
+    const progress = startObserver({stream, env: process.env, foreground})
+    const group = logGroup('mirrord ci start', stream, process.env)
     const observer = grouped(progress, group, foreground)
     for (const warning of resolved!.warnings) observer.warning(warning)
     const outcome = await startSession(

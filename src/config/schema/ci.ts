@@ -1,10 +1,14 @@
 import {field, section} from '../meta.ts'
-import {text} from '../scalars.ts'
+import {byteSize, text} from '../scalars.ts'
 
 /** The section `ci`. */
 export const ciSection = section(
   {
     output_dir: field(text().optional(), {doc: "Directory for the program's output; <tmp>/mirrord by default."}),
+    log_max: field(byteSize().optional(), {
+      doc: 'Size at which stdout, stderr and mirrord.log are rotated (NAME becomes NAME.1): bytes, or a number with K, M or G; never by default.',
+      flags: {'log-max': true},
+    }),
     name: field(
       text()
         .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'it is 1 to 63 letters, digits, dots, dashes and underscores')

@@ -25,6 +25,10 @@ export interface SpawnOptions {
   env?: Record<string, string>
   /** A program that runs the command, with its first arguments. */
   below?: readonly string[]
+  /** Gives it a standard input that the test writes to; else it is empty. */
+  input?: boolean
+  /** Makes it the leader of a session and process group of its own, as `setsid` does. */
+  leader?: boolean
 }
 
 /** A command that is still running. */
@@ -70,22 +74,26 @@ export class Job {
   }
 
   /** Starts `mirrord <args>` as a CI step would. */
-  spawn(args: readonly string[], {cwd = this.folder, env = {}, below = []}: SpawnOptions = {}): Running {
+  spawn(
+    args: readonly string[],
+    {cwd = this.folder, env = {}, below = [], input = false, leader = false}: SpawnOptions = {},
+  ): Running {
     const began = Date.now()
     const [program, ...words] = [...below, node, path.join(root, 'bin/run.js'), ...args]
     const child = spawn(program!, words, {
       cwd,
       env: {...this.env, ...env},
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      detached: leader,
     })
     let stdout = ''
     let stderr = ''
     let output = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
       stdout += chunk
       output += chunk
     })
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
       stderr += chunk
       output += chunk
     })
@@ -153,7 +161,7 @@ export class Job {
     for (const name of ['home', 'run', 'tmp']) walk(path.join(this.folder, name))
     return found
       .filter((file) => file.startsWith('run/') || file.includes('mirrord'))
-      .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log|report\.json)$/.test(file))
+      .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log|report\.json)(\.1)?$/.test(file))
   }
 
   /** The folders that `ci start` made for its programs' output, oldest first. */

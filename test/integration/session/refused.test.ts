@@ -80,6 +80,9 @@ it('[INC-29] a refused port fails the listen alone: the program goes on, and may
     listening: (port) => void events.push(`${port} listening`),
     refused: (port, error) => void events.push(`${port} ${(error as Error).message}`),
     log: () => {},
+    stopped: () => {},
+    continued: () => {},
+    outputBroken: () => {},
   })
   dataPlane.trap = trap
   undo.push(async () => {

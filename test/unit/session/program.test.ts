@@ -1,19 +1,9 @@
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  statSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import {chmodSync, mkdirSync, mkdtempSync, statSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import type {MirrordError} from '../../../src/errors/mirrord-error.ts'
-import {findProgram, makeOutputDirectory, openOutput} from '../../../src/session/program.ts'
+import {findProgram, makeOutputDirectory} from '../../../src/session/program.ts'
 import {Teardown} from '../../../src/session/teardown.ts'
 
 let folder: string
@@ -91,16 +81,6 @@ describe('the output folder', () => {
     const made = Array.from({length: 50}, () => makeOutputDirectory(at('out'), './build/server'))
     expect(new Set(made).size).toBe(50)
     for (const directory of made) expect(path.relative(at('out'), directory)).toMatch(/^server-\d+-[\da-z]{7}$/)
-  })
-
-  it('takes output that is appended', () => {
-    const directory = makeOutputDirectory(at('out'), 'x')
-    const {stdout, stderr} = openOutput(directory)
-    writeSync(stdout, 'out\n')
-    writeSync(stderr, 'err\n')
-    writeSync(stdout, 'more\n')
-    expect(readFileSync(path.join(directory, 'stdout'), 'utf8')).toBe('out\nmore\n')
-    expect(readFileSync(path.join(directory, 'stderr'), 'utf8')).toBe('err\n')
   })
 
   it('below a shared folder leaves room for the other users of the machine', () => {
