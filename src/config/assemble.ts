@@ -84,7 +84,7 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
     if (text) {
       origins.set(name, text.origin)
       try {
-        value = meta.fromText ? meta.fromText(text.text) : readText(node, text.text)
+        value = text.list ?? (meta.fromText ? meta.fromText(text.text) : readText(node, text.text))
       } catch (error) {
         problems.push({path: name, message: (error as Error).message, origin: text.origin})
         value = undefined
@@ -103,19 +103,28 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   return {raw: visit(schema, [], file?.value) as Record<string, unknown>, origins, problems}
 }
 
-function fromFlags(meta: FieldMeta, flags: FlagValues): {text: string; origin: Origin} | undefined {
+/** What a flag or variable says, and whose word it is. */
+interface Given {
+  text: string
+  /** The values of a flag that may be given several times. */
+  list?: unknown[]
+  origin: Origin
+}
+
+function fromFlags(meta: FieldMeta, flags: FlagValues): Given | undefined {
   for (const [flag, meaning] of Object.entries(meta.flags ?? {})) {
     const value = flags[flag]
     // A boolean flag that was not given may arrive as false; `--flag=false` exists only where the flag has a value.
     if (value === undefined || value === null || (value === false && meaning !== true)) continue
 
     const text = meaning === true ? flagText(value) : meaning
-    return {text, origin: `flag --${flag}`}
+    const list = meta.repeatable && Array.isArray(value) ? (value as unknown[]) : undefined
+    return {text, list, origin: `flag --${flag}`}
   }
   return undefined
 }
 
-function fromVariable(meta: FieldMeta, env: Environment): {text: string; origin: Origin} | undefined {
+function fromVariable(meta: FieldMeta, env: Environment): Given | undefined {
   const text = meta.env === undefined ? undefined : env[meta.env]
   if (text !== undefined) return {text, origin: `env ${meta.env}`}
   const older = meta.olderEnv?.(env)

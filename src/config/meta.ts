@@ -10,6 +10,8 @@ export interface FieldMeta {
   olderEnv?: (env: Environment) => {text: string; env: string} | undefined
   /** Flags that set this key: `true` stands for the flag's own value, a text for what a boolean flag means. */
   flags?: Readonly<Record<string, string | true>>
+  /** The flag may be given several times: its values are a list. */
+  repeatable?: boolean
   /** Reads the text of a flag or variable; without it the text is read by the key's type. Throws a plain Error. */
   fromText?: (text: string) => unknown
   /** Completes the value from other variables of the environment, before validation; undefined leaves it as it is. */

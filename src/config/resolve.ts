@@ -3,6 +3,7 @@ import {assemble, type FlagValues, type Origin, type Problem} from './assemble.t
 import {positionOf, readConfigFile, type ConfigFile, type ReadText} from './files.ts'
 import {describeIssues} from './issues.ts'
 import {leaves, type Environment} from './meta.ts'
+import {readyProbes} from './schema/ready.ts'
 import {rootSection, type Config} from './schema/root.ts'
 import {inertWarnings, unavailable, verify} from './verify.ts'
 
@@ -38,6 +39,7 @@ export const defaultConfigFile = './.mirrord/mirrord.json'
 export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig> {
   const file = await configFile(input)
   const {raw, origins, problems} = assemble(rootSection, {flags: input.flags, env: input.env, file})
+  replaceProbes(raw, origins)
   applyIncomingDefault(raw, origins, input.incomingDefault ?? 'steal')
   const parsed = rootSection.safeParse(raw)
   if (!parsed.success) problems.push(...describeIssues(parsed.error, rootSection, raw))
@@ -66,6 +68,18 @@ function applyIncomingDefault(raw: Record<string, unknown>, origins: Map<string,
   // Absent where the section itself was refused as malformed; that problem is reported anyway.
   const incoming = feature?.network?.incoming
   if (incoming) incoming.mode = mode
+}
+
+/** Probes of the command line stand alone: `--ready started` must not wait for what the file asks for as well. */
+function replaceProbes(raw: Record<string, unknown>, origins: Map<string, Origin>): void {
+  const keys = readyProbes.map((key) => ({key, name: `ci.ready.${key}`}))
+  if (!keys.some(({name}) => origins.get(name)?.startsWith('flag '))) return
+  const ready = (raw.ci as Record<string, Record<string, unknown>> | undefined)?.ready
+  for (const {key, name} of keys) {
+    if (!origins.get(name)?.startsWith('file ')) continue
+    delete ready?.[key]
+    origins.delete(name)
+  }
 }
 
 const incomingMode = 'feature.network.incoming.mode'

@@ -45,12 +45,12 @@ const hook: Hook<'prerun'> = async function ({Command, argv}) {
 
 export default hook
 
-/** Flags as the configuration takes them: text and switches; numbers go as their text. */
-function configFlags(flags: Record<string, unknown>): Record<string, string | boolean | undefined> {
+/** Flags as the configuration takes them: text, lists and switches; numbers go as their text. */
+function configFlags(flags: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(flags).map(([name, value]) => [
       name,
-      typeof value === 'boolean' || value === undefined ? value : String(value as string | number),
+      typeof value === 'boolean' || value === undefined || Array.isArray(value) ? value : String(value as string | number),
     ]),
   )
 }

@@ -1,5 +1,6 @@
 import {field, section} from '../meta.ts'
 import {byteSize, text} from '../scalars.ts'
+import {readySection} from './ready.ts'
 
 /** The section `ci`. */
 export const ciSection = section(
@@ -15,6 +16,7 @@ export const ciSection = section(
         .optional(),
       {doc: 'Name of the session for the other ci commands; the name of the program by default.', flags: {name: true}},
     ),
+    ready: readySection,
   },
   {doc: 'mirrord ci.'},
 )
