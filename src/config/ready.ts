@@ -31,7 +31,7 @@ export function parseTcp(text: string): TcpProbe {
  */
 export function parseHttp(text: string): HttpProbe {
   const parts = /^(.*?)=((?:[1-5](?:\d\d|xx)(?:,|$))+)$/i.exec(text.trim())
-  return parts ? httpProbe(parts[1]!, parts[2]!) : httpProbe(text.trim())
+  return parts ? httpProbe(parts[1]!, parts[2]) : httpProbe(text.trim())
 }
 
 /** The same from its parts. Throws a plain Error. */

@@ -1,4 +1,5 @@
 import type {ErrorReport} from '../errors/mirrord-error.ts'
+import type {TrafficObserver} from '../proxy/observer.ts'
 
 /** What is older has probably nothing to do with the program's end. */
 const RECENT_MS = 60_000
@@ -16,6 +17,20 @@ export class ClusterWords {
     const times = known < 0 ? 1 : this.#words.splice(known, 1)[0]!.times + 1
     this.#words.push({text, at: now, times})
     if (this.#words.length > MOST) this.#words.shift()
+  }
+
+  /** Takes note of names that do not resolve, and hands everything on. */
+  listen(observer: TrafficObserver): TrafficObserver {
+    return {
+      connection: (connection) => observer.connection(connection),
+      incoming: (port) => observer.incoming(port),
+      request: (request) => observer.request(request),
+      file: (file) => observer.file(file),
+      name: (query) => {
+        if (query.failed) this.note(`the name ${query.name} did not resolve`)
+        observer.name(query)
+      },
+    }
   }
 
   /** The report with the words of the last minute below its other details. */

@@ -66,21 +66,6 @@ export function afterRefusals(report: ErrorReport, refusals: Iterable<ErrorRepor
   return {...refusal, why: `${refusal.why} ${report.what} ${report.why}`, detail: report.detail}
 }
 
-/** The program is alive but does not listen. */
-export function notReadyInTime(name: string, seconds: number, outputDirectory: string | undefined): ErrorReport {
-  return {
-    code: 'PROGRAM_NOT_READY',
-    exit: 'programNotReady',
-    what: `The program "${name}" was not ready after ${seconds} s.`,
-    why: 'It runs, but it does not listen on any port whose traffic could be stolen.',
-    next: [
-      'Give it more time with --ready-timeout SECONDS.',
-      'If it never listens: start with --no-wait, or set feature.network.incoming to "off".',
-    ],
-    detail: outputTail(outputDirectory),
-  }
-}
-
 /** The agent's connection was lost. */
 export function agentLost(reason: string, detail?: string): ErrorReport {
   return {

@@ -16,8 +16,12 @@ const LOOK_MS = 250
  */
 export function followOutput(directory: string, line: (text: string) => void): {close(): void} {
   const files = ['stdout', 'stderr'].map((name) => new FollowedFile(path.join(directory, name), line))
+  let closed = false
   const look = () => {
-    for (const file of files) file.read()
+    if (closed) return
+    // A piece at a time: a program that writes without end must not keep this process from its other work.
+    const more = files.map((file) => file.read())
+    if (more.includes(true)) setImmediate(look)
   }
   let watcher: FSWatcher | undefined
   let timer: NodeJS.Timeout | undefined
@@ -29,9 +33,10 @@ export function followOutput(directory: string, line: (text: string) => void): {
   } catch {
     timer = setInterval(look, LOOK_MS)
   }
-  look() // after the watch began, so that nothing is missed between the two
+  setImmediate(look) // after the watch began, so that nothing is missed between the two
   return {
     close() {
+      closed = true
       watcher?.close()
       clearInterval(timer)
       for (const file of files) file.close()
@@ -56,31 +61,27 @@ class FollowedFile {
     this.#line = line
   }
 
-  /** Reads what is new. */
-  read(): void {
-    if (this.#closed) return
-    if (this.#fd !== undefined) this.#drain(this.#fd)
+  /** Reads what is new, at most one piece; true when there may be more. */
+  read(): boolean {
+    if (this.#fd !== undefined && this.#piece(this.#fd)) return true
     const now = statSync(this.#file, {throwIfNoEntry: false})
-    if (this.#closed || !now || now.ino === this.#inode) return
+    if (this.#closed || !now || now.ino === this.#inode) return false
     this.#release()
     try {
       this.#fd = openSync(this.#file, 'r')
     } catch {
-      return // renamed again; that is an event of its own
+      return false // renamed again; that is an event of its own
     }
     this.#inode = fstatSync(this.#fd).ino
-    this.#drain(this.#fd)
+    return true
   }
 
-  #drain(fd: number): void {
+  #piece(fd: number): boolean {
     if (fstatSync(fd).size < this.#offset) this.#offset = 0
-    for (;;) {
-      const length = readSync(fd, this.#buffer, 0, CHUNK, this.#offset)
-      if (length === 0) break
-      this.#offset += length
-      this.#take(this.#decoder.write(this.#buffer.subarray(0, length)))
-      if (this.#closed) return // the line that was waited for
-    }
+    const length = readSync(fd, this.#buffer, 0, CHUNK, this.#offset)
+    this.#offset += length
+    if (length > 0) this.#take(this.#decoder.write(this.#buffer.subarray(0, length)))
+    return length > 0 && !this.#closed
   }
 
   #take(text: string): void {

@@ -1,5 +1,12 @@
 import {constants} from 'node:os'
-import {startTrap, type FileOptions, type Listener, type Trap} from '../trap/trap.ts'
+import {
+  startTrap,
+  type ConnectAnswer,
+  type ConnectRequest,
+  type FileOptions,
+  type Listener,
+  type Trap,
+} from '../trap/trap.ts'
 import {skipNames} from '../config/index.ts'
 import {compilePatterns} from '../patterns/index.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
@@ -23,8 +30,9 @@ export interface Prepared {
 
 /** Told about the program's listeners. */
 export interface ProgramEvents {
-  /** A port's traffic arrives at the program. */
-  listening(port: number): void
+  /** The program listens; `stolen`: the traffic of this port of the pod arrives at it. */
+  opened(listener: Listener, stolen?: number): void
+  closed(id: number): void
   /** There is no traffic of a port; with interception the program's listen(2) fails. */
   refused(port: number, error: unknown): void
   /** Job control: the program has stopped, or goes on. */
@@ -32,6 +40,8 @@ export interface ProgramEvents {
   continued(): void
   /** What it writes has nowhere to go any more. */
   outputBroken(reason: string): void
+  /** The program's connection to the cluster failed. */
+  unreachable(address: string, errno: number): void
   log: Log
 }
 
@@ -50,11 +60,14 @@ export async function runProgram(
   const stealing = incoming.mode === 'steal'
   const listen = async (listener: Listener): Promise<{errno?: number}> => {
     const {port} = listener.asked.port === 0 ? listener.actual : listener.asked
-    if (!stealing || (incoming.ports && !incoming.ports.includes(port))) return {}
+    if (!stealing || (incoming.ports && !incoming.ports.includes(port))) {
+      events.opened(listener)
+      return {}
+    }
     try {
       await dataPlane.incoming.listen({id: listener.id, port, actual: listener.actual})
       events.log(`incoming: port ${port} of the pod goes to ${listener.actual.address}:${listener.actual.port}`)
-      events.listening(port)
+      events.opened(listener, port)
       return {}
     } catch (error) {
       events.log(`incoming: port ${port} could not be stolen: ${(error as Error).message}`)
@@ -62,7 +75,20 @@ export async function runProgram(
       return {errno: error instanceof SubscriptionRefused ? error.errno : constants.errno.EACCES}
     }
   }
-  const closed = (id: number) => dataPlane.incoming.close(id)
+  const closed = (id: number) => {
+    events.closed(id)
+    dataPlane.incoming.close(id)
+  }
+  const connect = async (request: ConnectRequest): Promise<ConnectAnswer> => {
+    const answer = await (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request)
+    const tell = (result: object) => {
+      const {address, port} = request.remote
+      if ('errno' in result) events.unreachable(`${address}:${port}`, Number(result.errno))
+    }
+    tell(answer)
+    if ('later' in answer) void answer.later?.then(tell)
+    return answer
+  }
   const output = await openOutput({
     directory: outputDirectory,
     tee: foreground,
@@ -92,7 +118,7 @@ export async function runProgram(
         unixStreams: unixStreams(outgoing.unix_streams),
       },
       {
-        connect: (request) => (request.protocol === 'tcp' ? dataPlane.tcp : dataPlane.udp).connect(request),
+        connect,
         listen,
         listenerClosed: closed,
         file: dataPlane.files && ((request) => dataPlane.files!.answer(request)),

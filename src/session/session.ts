@@ -1,10 +1,11 @@
 import path from 'node:path'
-import {MirrordError, toReport, type ErrorReport} from '../errors/mirrord-error.ts'
+import {getSystemErrorName} from 'node:util'
+import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {ConnectionError} from '../protocol/index.ts'
 import type {ProgramExit, Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
-import {deferred, delay, within} from '../util/time.ts'
+import {deferred, within} from '../util/time.ts'
 import {
   agentAnswers,
   agentEnded,
@@ -14,6 +15,7 @@ import {
   type AgentLink,
   type AgentRequest,
 } from './agent-link.ts'
+import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {
@@ -24,7 +26,6 @@ import {
   diedBeforeReady,
   diedDuringRun,
   filesUnsaved,
-  notReadyInTime,
   outputBroken,
   stealRefused,
   trapLost,
@@ -35,6 +36,7 @@ import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
 import type {Log} from './log.ts'
 import type {Output} from './output.ts'
 import {Progress} from './progress.ts'
+import {Readiness} from './ready/readiness.ts'
 import {keepUnsaved} from './remote-files.ts'
 import {ReportFile} from './report-file.ts'
 import {runProgram, type Prepared} from './run-program.ts'
@@ -43,8 +45,6 @@ import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
 import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
 
-/** A program that never listens counts as ready when it has lived this long (ruling R8). */
-const ALIVE_MS = 1000
 /** The agent's pod must be gone within this time after its Job was deleted. */
 const AGENT_GONE_MS = 20_000
 /** An agent that does not answer a question for this long is lost. */
@@ -74,6 +74,8 @@ export class Session {
   readonly #teardown: Teardown
   readonly #directory: SessionDirectory
   readonly #progress: Progress
+  readonly #readiness: Readiness
+  readonly #words = new ClusterWords()
   readonly #abort = new AbortController()
   readonly #ending = deferred<End>()
   readonly #ended = deferred<ErrorReport | undefined>()
@@ -114,6 +116,12 @@ export class Session {
     this.#report = new ReportFile(spec, this.#directory, this.#journal.record, log)
     this.#emit = this.#report.listen(emit)
     this.#progress = new Progress(this.#emit, log, this.#abort.signal)
+    this.#readiness = new Readiness({
+      spec,
+      progress: this.#progress,
+      signal: this.#abort.signal,
+      explain: (report) => this.#words.addTo(afterRefusals(report, this.#refused.values(), false)),
+    })
   }
 
   /** Runs the session; resolves when it has ended and nothing of it is left. */
@@ -212,8 +220,12 @@ export class Session {
     this.#journal.update({pod: target?.name})
     const agent = await progress.phase('agent', 'Starting the agent', () => this.#startAgent(cluster, target))
     this.#report.agent(agent)
-    const warn = (text: string) => this.#log(`data plane: ${text}`)
-    const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, this.#report.recorder)
+    const warn = (text: string) => {
+      this.#log(`data plane: ${text}`)
+      this.#words.note(text)
+    }
+    const observer = this.#words.listen(this.#report.recorder)
+    const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, observer)
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
@@ -224,30 +236,31 @@ export class Session {
       this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
       return prepareProgram(this.#spec, agent, dataPlane)
     })
-    const listening = deferred<void>()
-    await progress.phase('program', `Starting ${program.name}`, () =>
-      this.#startProgram(dataPlane, prepared, listening.resolve),
-    )
-    const tellReady = () => {
-      if (this.#abort.signal.aborted) return
-      this.#journal.update({state: 'ready', readyAt: new Date().toISOString()})
-      this.#emit({type: 'ready', summary: this.#summary(target)})
-      this.#log(`ready: ${program.name}, ports ${dataPlane.incoming.subscribedPorts.join(', ') || 'none'}`)
-    }
-    if (this.#spec.foreground) {
-      this.#journal.update({state: 'ready'})
-      this.#started = true
-      // The launcher stays attached and ends with the program's own status, whether it ever listens or not.
-      void listening.promise.then(tellReady)
-      return
-    }
-    if (this.#spec.wait)
-      await progress.phase('ready', `Waiting for ${program.name} to be ready`, () =>
-        this.#waitUntilReady(listening.promise),
-      )
+    await progress.phase('program', `Starting ${program.name}`, () => this.#startProgram(dataPlane, prepared))
+    const waiting = () => this.#readiness.wait(prepared.environment)
+    const attended = this.#spec.wait && !this.#spec.foreground
+    if (attended) await progress.phase('ready', `Waiting for ${program.name} to be ready`, waiting)
     this.#abort.signal.throwIfAborted()
     this.#started = true
-    tellReady()
+    if (attended) return this.#tellReady(target)
+    this.#journal.update({state: 'running'})
+    if (!this.#spec.foreground) this.#emit({type: 'ready', summary: this.#summary(target)})
+    // Nobody waits for it here; `ci wait` and `ci status` do.
+    const following = waiting().then(
+      () => this.#tellReady(target),
+      (error: Error) => {
+        if (!this.#abort.signal.aborted) progress.warn(error.message)
+      },
+    )
+    this.#teardown.add('probes', 1000, () => following)
+  }
+
+  #tellReady(target: ResolvedTarget | undefined): void {
+    if (this.#abort.signal.aborted) return
+    this.#journal.update({state: 'ready', readyAt: new Date().toISOString()})
+    const summary = this.#summary(target)
+    this.#emit({type: 'ready', summary})
+    this.#log(`ready: ${this.#spec.program.name}, ports ${summary.ports.join(', ') || 'none'}`)
   }
 
   async #startAgent(cluster: Cluster, target: ResolvedTarget | undefined): Promise<{value: AgentLink; text: string}> {
@@ -269,7 +282,10 @@ export class Session {
       if (!(await endAgent(cluster, job, AGENT_GONE_MS)))
         this.#log(`end: the agent's pod is still there after ${AGENT_GONE_MS} ms`)
     })
-    connection.handlers.log = ({message, level}) => this.#log(`agent says (${level.type}): ${message}`)
+    connection.handlers.log = ({message, level}) => {
+      this.#log(`agent says (${level.type}): ${message}`)
+      if (level.type === 'Warn' || level.type === 'Error') this.#words.note(`the agent: ${message}`)
+    }
     connection.handlers.end = (reason) => {
       if (reason.code === 'CLOSED') return
       this.#lost = true
@@ -279,12 +295,15 @@ export class Session {
     return {value: agent, text: `Agent ${agent.pod} is connected`}
   }
 
-  async #startProgram(dataPlane: DataPlane, prepared: Prepared, listening: () => void): Promise<{text: string}> {
+  async #startProgram(dataPlane: DataPlane, prepared: Prepared): Promise<{text: string}> {
     const {trap, output, close} = await runProgram(this.#spec, dataPlane, prepared, {
-      listening: (port) => {
-        this.#refused.delete(port)
-        listening()
+      opened: (listener, stolen) => {
+        if (stolen !== undefined) this.#refused.delete(stolen)
+        this.#readiness.listeners.add(listener, stolen !== undefined)
       },
+      closed: (id) => this.#readiness.listeners.remove(id),
+      unreachable: (address, errno) =>
+        this.#words.note(`the connection to ${address} failed: ${getSystemErrorName(-errno)}`),
       refused: (port, error) => this.#refuse(port, error),
       stopped: () => this.foreground.stopped(),
       continued: () => this.foreground.continued(),
@@ -329,31 +348,13 @@ export class Session {
       const exit = this.#exit ?? {}
       const end = (failure?: ErrorReport) => this.#requestEnd({by: 'program', failure, graceMs: 0})
       if (this.#journal.record.state === 'starting' && !this.#spec.foreground) {
-        const died = diedBeforeReady(name, exit, this.#spec.outputDirectory)
+        const died = this.#words.addTo(diedBeforeReady(name, exit, this.#spec.outputDirectory))
         return end(afterRefusals(died, this.#refused.values(), false))
       }
       if (exit.code === 0 || this.#spec.foreground) return end()
-      const died = diedDuringRun(name, exit, this.#spec.outputDirectory)
+      const died = this.#words.addTo(diedDuringRun(name, exit, this.#spec.outputDirectory))
       end(afterRefusals(died, this.#refused.values(), true))
     })
-  }
-
-  /** Ready: the first subscribed listener; without incoming traffic, a program that lives (ruling R8). */
-  async #waitUntilReady(listening: Promise<void>): Promise<{value: void; text: string}> {
-    const {program, readyTimeoutMs, outputDirectory, config} = this.#spec
-    if (config.feature.network.incoming.mode !== 'steal') {
-      await delay(ALIVE_MS, this.#abort.signal)
-      return {value: undefined, text: `Program ${program.name} is alive`}
-    }
-    const ready = await within(
-      readyTimeoutMs,
-      Promise.race([listening, this.#ending.promise]).then(() => true),
-    )
-    if (!ready) {
-      const report = notReadyInTime(program.name, readyTimeoutMs / 1000, outputDirectory)
-      throw new MirrordError(afterRefusals(report, this.#refused.values(), false))
-    }
-    return {value: undefined, text: `Program ${program.name} listens`}
   }
 
   /** Undoes everything; the result is what had failed. */

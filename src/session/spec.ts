@@ -33,7 +33,6 @@ export interface SessionSpec {
   outputDirectory?: string
   /** False: environment and incoming traffic only, no system call is intercepted (ruling R11). */
   intercept: boolean
-  /** False: the start does not wait for the program to be ready. */
+  /** False: the start does not wait for the program to be ready; `ci wait` can. */
   wait: boolean
-  readyTimeoutMs: number
 }

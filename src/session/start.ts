@@ -7,6 +7,7 @@ import {jobIdentity} from './job.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {claimName} from './naming.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
+import {checkProbes} from './ready/check.ts'
 import type {SessionSpec} from './spec.ts'
 import {SessionStore, stateRoot, type SessionDirectory} from './state.ts'
 import {reapStale} from './stop.ts'
@@ -27,7 +28,6 @@ export interface StartRequest {
   foreground: boolean
   intercept: boolean
   wait: boolean
-  readyTimeoutMs: number
 }
 
 /**
@@ -41,6 +41,7 @@ export async function startSession(
 ): Promise<LaunchOutcome> {
   const {env, cwd} = request
   const [name = ''] = request.words
+  checkProbes(request.config, !request.foreground || request.config.ci.output_dir !== undefined)
   const programPath = findProgram(name, env, cwd)
   const uid = process.getuid?.() ?? 0
   const root = stateRoot(env, uid)
@@ -98,7 +99,6 @@ async function launch(
     outputDirectory,
     intercept: request.intercept,
     wait: request.wait,
-    readyTimeoutMs: request.readyTimeoutMs,
   }
   const logFd = openSync(path.join(outputDirectory ?? directory.path, 'mirrord.log'), 'a', 0o600)
   try {

@@ -38,7 +38,8 @@ export interface SessionRecord {
   program: string
   /** The target as the user wrote it; absent without one. */
   target?: string
-  state: 'starting' | 'ready' | 'stopping' | 'ended'
+  /** `running`: the start has returned, or the program has the foreground, and it is not known to be ready yet. */
+  state: 'starting' | 'running' | 'ready' | 'stopping' | 'ended'
   createdAt: string
   readyAt?: string
   endedAt?: string

@@ -10,11 +10,13 @@ import {startSession} from '../../session/start.ts'
 
 const target = {helpGroup: 'TARGET'}
 const incoming = {helpGroup: 'TRAFFIC AND ENVIRONMENT'}
+const ready = {helpGroup: 'READINESS'}
+const many = {multiple: true, multipleNonGreedy: true} as const
 const agent = {helpGroup: 'AGENT AND CLUSTER'}
 
 export default class CiStart extends MirrordCommand {
   static override summary = 'run a local program in the background as if it ran in a pod of the cluster'
-  static override description = `The program gets the environment of the target, resolves names and connects as the target does, and traffic of the target that arrives on the ports on which the program listens goes to the program. Returns when the program listens and that traffic arrives here; ends everything and fails at once when the program dies first.
+  static override description = `The program gets the environment of the target, resolves names and connects as the target does, and traffic of the target that arrives on the ports on which the program listens goes to the program. Returns when the program is ready: by default when it listens and that traffic arrives here (without incoming traffic: when it has lived for a second), else when everything under READINESS has succeeded. Ends everything and fails at once when the program dies first.
 
 From the first word that is not a flag of this command, everything belongs to the program; -- before it is optional.`
   static override usage = 'ci start [--target TARGET] [-f [FILE]] [flags] [--] PROGRAM [ARGUMENTS]'
@@ -56,7 +58,22 @@ From the first word that is not a flag of this command, everything belongs to th
     }),
     foreground: Flags.boolean({summary: 'stay attached to the program and exit with its status'}),
     wait: Flags.boolean({default: true, allowNo: true, summary: 'wait until the program is ready'}),
-    'ready-timeout': Flags.integer({default: 120, min: 1, helpValue: 'SECONDS', summary: 'how long to wait for it'}),
+    ready: Flags.string({...ready, options: ['started', 'listening'], summary: 'it lives for a second, or listens'}),
+    'ready-tcp': Flags.string({...ready, ...many, helpValue: '[HOST:]PORT', summary: 'the port accepts a connection'}),
+    'ready-http': Flags.string({
+      ...ready,
+      ...many,
+      helpValue: 'URL[=STATUS]',
+      summary: 'the URL answers with STATUS (200, 2xx, several with commas) [default: any 2xx or 3xx]',
+    }),
+    'ready-log': Flags.string({...ready, ...many, helpValue: 'REGEX', summary: 'a line of its output matches'}),
+    'ready-exec': Flags.string({...ready, ...many, helpValue: 'COMMAND', summary: 'the shell command succeeds'}),
+    'ready-timeout': Flags.integer({
+      ...ready,
+      min: 1,
+      helpValue: 'SECONDS',
+      summary: 'how long to wait for it [default: 120]',
+    }),
     steal: Flags.boolean({...incoming, summary: "steal the target's traffic (the default of this command)"}),
     intercept: Flags.boolean({
       ...incoming,
@@ -125,7 +142,6 @@ From the first word that is not a flag of this command, everything belongs to th
         foreground,
         intercept: flags.intercept !== false,
         wait: flags.wait !== false,
-        readyTimeoutMs: Number(flags['ready-timeout']) * 1000,
       },
       observer,
       processSignals,

@@ -27,6 +27,8 @@ const http = z.union(
 
 /** How long a start waits, in seconds. */
 const DEFAULT_TIMEOUT = 120
+/** A day: longer than any CI job; a timer of Node holds 24. */
+const LONGEST_TIMEOUT = 86_400
 
 /** Section `ci.ready`: when the program counts as ready. */
 export const readySection = section(
@@ -62,7 +64,7 @@ export const readySection = section(
       flags: {'ready-exec': true},
       repeatable: true,
     }),
-    timeout: field(u32().min(1).default(DEFAULT_TIMEOUT), {
+    timeout: field(u32().min(1).max(LONGEST_TIMEOUT).default(DEFAULT_TIMEOUT), {
       doc: 'Seconds after which a program that is not ready has failed.',
       flags: {'ready-timeout': true},
     }),

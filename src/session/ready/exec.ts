@@ -31,7 +31,9 @@ export function execProbe(command: string, place: ExecPlace, listeners: Listener
   const label = `the command ${JSON.stringify(command)} to succeed`
   return {
     label,
-    hints: ['Run the command by hand; it gets the environment of the program and runs on this machine, not in the pod.'],
+    hints: [
+      'Run the command by hand; it gets the environment of the program and runs on this machine, not in the pod.',
+    ],
     wait: (signal, tell) => repeat(() => run(command, place, listeners, signal), listeners, signal, tell),
   }
 }

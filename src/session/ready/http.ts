@@ -48,7 +48,9 @@ function get(target: URL, host: string, endpoint: Address, signal: AbortSignal):
       port: endpoint.port,
       path: `${target.pathname}${target.search}`,
       headers: {Host: target.host, 'User-Agent': 'mirrord-ready', Accept: '*/*', Connection: 'close'},
-      auth: target.username ? `${decodeURIComponent(target.username)}:${decodeURIComponent(target.password)}` : undefined,
+      auth: target.username
+        ? `${decodeURIComponent(target.username)}:${decodeURIComponent(target.password)}`
+        : undefined,
       agent: false,
       servername: isIP(host) ? '' : host,
       // Services under test carry certificates of their own making; nothing secret of ours is sent to this machine's own.

@@ -12,24 +12,20 @@ export function logProbe(pattern: string, outputDirectory: string): Probe {
     wait: (signal, tell) =>
       new Promise((resolve, reject) => {
         const matches = patternMatcher(compilePatterns([{pattern, label: 1}]))
-        let lines = 0
-        tell('no line of output yet')
-        const follower = followOutput(outputDirectory, (line) => {
-          lines++
-          if (matches(stripVTControlCharacters(line)) === 0)
-            return tell(`none of ${lines === 1 ? 'one line' : `${lines} lines`} matched`)
-          settle()
-          resolve(`a line matches /${pattern}/`)
-        })
-        // The first look may have found the line already.
+        const settle = () => {
+          signal.removeEventListener('abort', aborted)
+          follower.close()
+        }
         const aborted = () => {
           settle()
           reject(signal.reason as Error)
         }
-        function settle() {
-          signal.removeEventListener('abort', aborted)
-          queueMicrotask(() => follower.close())
-        }
+        tell('there is no output yet')
+        const follower = followOutput(outputDirectory, (line) => {
+          if (matches(stripVTControlCharacters(line)) === 0) return tell('no line matched so far')
+          settle()
+          resolve(`a line matches /${pattern}/`)
+        })
         if (signal.aborted) aborted()
         else signal.addEventListener('abort', aborted)
       }),

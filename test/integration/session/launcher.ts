@@ -25,7 +25,6 @@ try {
       foreground: foreground === 'true',
       intercept: false,
       wait: true,
-      readyTimeoutMs: 60_000,
     },
     {phase: () => {}, waiting: () => {}, warning: () => {}, ready: () => {}},
     processSignals,

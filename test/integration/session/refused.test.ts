@@ -77,7 +77,9 @@ it('[INC-29] a refused port fails the listen alone: the program goes on, and may
   const events: string[] = []
   const prepared = {environment: {PATH: process.env.PATH!}, overlays: []}
   const {trap, close} = await runProgram(spec as SessionSpec, dataPlane, prepared, {
-    listening: (port) => void events.push(`${port} listening`),
+    opened: (_, port) => void events.push(`${port} listening`),
+    closed: () => {},
+    unreachable: () => {},
     refused: (port, error) => void events.push(`${port} ${(error as Error).message}`),
     log: () => {},
     stopped: () => {},
