@@ -141,7 +141,7 @@ function refusal(problems: readonly Problem[], origins: ReadonlyMap<string, Orig
 
 /** Where the file is at fault; nothing for a value of a flag, of a variable, or of no source. */
 function placeOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): Place[] {
-  const origin = problem.origin ?? origins.get(problem.path)
+  const origin = problem.origin ?? nearestOrigin(problem.path, origins)
   if (file?.path === undefined || (origin !== undefined && !origin.startsWith('file '))) return []
   const position = positionOf(file, problem.path)
   if (!position && file.positions.size > 0) return []
@@ -151,13 +151,20 @@ function placeOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: 
 
 function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): string {
   const line = file?.positions.get(problem.path)?.line
-  const origin =
-    problem.origin ?? origins.get(problem.path) ?? (file && `file ${file.name}${line === undefined ? '' : `:${line}`}`)
+  const known = problem.origin ?? nearestOrigin(problem.path, origins)
+  const inFile = file && (known === undefined || (line !== undefined && known.startsWith('file ')))
+  const origin = inFile ? `file ${file.name}${line === undefined ? '' : `:${line}`}` : known
   const place = origin && origin !== 'default' ? ` (${origin})` : ''
   return `${problem.path}${place}: ${problem.message}${stop(problem.message)}`
 }
 
 const stop = (sentence: string) => (/[.?]$/.test(sentence) ? '' : '.')
+
+/** Where a key, or the key that it is an entry of, came from. */
+function nearestOrigin(path: string, origins: ReadonlyMap<string, Origin>): Origin | undefined {
+  const parent = path.lastIndexOf('.')
+  return origins.get(path) ?? (parent < 0 ? undefined : nearestOrigin(path.slice(0, parent), origins))
+}
 
 function listed(names: readonly string[]): string {
   const unique = [...new Set(names)]

@@ -144,8 +144,8 @@ describe('a program that is not ready', () => {
 
 describe('before anything is started', () => {
   test.each([
-    ['a bad pattern', ['--ready-log', '('], 'configInvalid', 'CONFIG_INVALID', 'ci.ready.log (flag --ready-log)'],
-    ['a bad port', ['--ready-tcp', 'http'], 'configInvalid', 'CONFIG_INVALID', 'ci.ready.tcp (flag --ready-tcp)'],
+    ['a bad pattern', ['--ready-log', '('], 'configInvalid', 'CONFIG_INVALID', 'flag --ready-log'],
+    ['a bad port', ['--ready-tcp', 'http'], 'configInvalid', 'CONFIG_INVALID', 'ci.ready.tcp.0 (flag --ready-tcp)'],
     ['a bad URL', ['--ready-http', 'localhost'], 'configInvalid', 'CONFIG_INVALID', 'ci.ready.http'],
     ['output of the foreground', ['--foreground', '--ready-log', 'x'], 'usage', 'READY_LOG_UNAVAILABLE', 'output_dir'],
   ] as const)('%s is refused', async (_, flags, exit, code, word) => {
