@@ -50,7 +50,9 @@ function configFlags(flags: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(flags).map(([name, value]) => [
       name,
-      typeof value === 'boolean' || value === undefined || Array.isArray(value) ? value : String(value as string | number),
+      typeof value === 'boolean' || value === undefined || Array.isArray(value)
+        ? value
+        : String(value as string | number),
     ]),
   )
 }
