@@ -216,12 +216,12 @@ describe.skipIf(!chromium)(`the report's page in Chromium${chromium ? '' : ' (th
   test.runIf(process.env.MIRRORD_SCREENSHOTS)('writes the pictures of the documentation', async () => {
     mkdirSync(images, {recursive: true})
     for (const scheme of ['light', 'dark']) {
-      await using opened = await open(exampleJob([exampleSession(), crashedSession()]), {scheme, width: 1100})
-      await opened.page.setViewport({width: 1100, height: 1000})
+      await using opened = await open(exampleJob([exampleSession(), crashedSession()]), {scheme, width: 960})
+      await opened.page.setViewport({width: 960, height: 1000})
       const file = path.join(images, `report-${scheme}.png`)
       await opened.page.screenshot({
         path: file,
-        clip: {x: 0, y: 0, width: 1100, height: 1900},
+        clip: {x: 0, y: 0, width: 960, height: 1450},
         captureBeyondViewport: true,
       })
       expect(readFileSync(file).length).toBeLessThan(200_000)
