@@ -26,6 +26,7 @@ export class Journal {
       createdAt: new Date().toISOString(),
       session: identify(process.pid)!,
       outputDirectory: spec.outputDirectory,
+      report: spec.report,
     }
   }
 

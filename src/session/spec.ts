@@ -1,5 +1,6 @@
 import type {CiRun} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
+import type {ReportPlace} from './left-report.ts'
 
 /** All that a session process needs to know; travels once, over its private launch pipe, never through argv or a file. */
 export interface SessionSpec {
@@ -31,6 +32,8 @@ export interface SessionSpec {
   foreground: boolean
   /** Folder of the `stdout` and `stderr` files; absent in the foreground. */
   outputDirectory?: string
+  /** Where the job's report goes. */
+  report: ReportPlace
   /** False: environment and incoming traffic only, no system call is intercepted (ruling R11). */
   intercept: boolean
   /** False: the start does not wait for the program to be ready; `ci wait` can. */

@@ -4,6 +4,7 @@ import {detectCi} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
 import {bootId, identify} from '../util/process.ts'
 import {jobIdentity} from './job.ts'
+import {reportPlace} from './left-report.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {claimName} from './naming.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
@@ -97,6 +98,12 @@ async function launch(
     warnings: request.warnings,
     foreground,
     outputDirectory,
+    report: reportPlace(found.job, {
+      reportDir: config.ci.report_dir,
+      outputDir: config.ci.output_dir,
+      temporary,
+      cwd,
+    }),
     intercept: request.intercept,
     wait: request.wait,
   }

@@ -14,6 +14,7 @@ import {
 import path from 'node:path'
 import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import type {ProcessId} from '../util/process.ts'
+import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
 
 /** unix(7): sun_path has 108 bytes, the last one for the terminating zero. */
@@ -50,6 +51,8 @@ export interface SessionRecord {
   trap?: ProcessId
   programPid?: number
   outputDirectory?: string
+  /** Where the job's report goes. */
+  report?: ReportPlace
   /** How the program ended. */
   exit?: {code?: number; signal?: NodeJS.Signals}
   /** What ended the session: its program by itself, a request (`ci stop`, a cancelled start), or a failure of anything else. */

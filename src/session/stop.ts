@@ -3,12 +3,17 @@ import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {bootId, exists, isAlive, uncollectedOrphans} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
+import {leftReport} from './left-report.ts'
 import {connectControl, type ControlReply} from './control.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from './state.ts'
 import {tailOf} from '../util/tail.ts'
 
 /** A session that was stopped, or was found ended. */
 export interface StoppedSession {
+  /** What was known of it before the stop. */
+  record: SessionRecord
+  /** Its `report.json` as last written. */
+  reportText?: string
   id: string
   program: string
   target?: string
@@ -56,8 +61,11 @@ async function stopSession(directory: SessionDirectory, options: StopOptions): P
   }
   const failure = isAlive(record.session) ? await askToStop(directory, record, options) : await afterDeath(directory)
   await collected(directory.read() ?? record, options.hurry)
+  const reportText = leftReport(directory, record)
   directory.remove()
   return {
+    record,
+    reportText,
     id: record.id,
     program: record.program,
     target: record.target,

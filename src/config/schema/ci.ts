@@ -10,6 +10,9 @@ export const ciSection = section(
       doc: 'Size at which stdout, stderr and mirrord.log are rotated (NAME becomes NAME.1): bytes, or a number with K, M or G; never by default.',
       flags: {'log-max': true},
     }),
+    report_dir: field(text().optional(), {
+      doc: "Directory of the job's report; report-<job> beside the program's output by default.",
+    }),
     name: field(
       text()
         .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'it is 1 to 63 letters, digits, dots, dashes and underscores')
