@@ -146,7 +146,7 @@ export class Job {
   }
 
   /**
-   * What mirrord left: everything below RUNNER_TEMP, and what bears its name elsewhere, except the logs of the programs. What
+   * What mirrord left: everything below RUNNER_TEMP, and what bears its name elsewhere, except the logs of the programs and the report. What
    * the programs themselves wrote is theirs.
    */
   files(): string[] {
@@ -162,6 +162,9 @@ export class Job {
     return found
       .filter((file) => file.startsWith('run/') || file.includes('mirrord'))
       .filter((file) => !/^tmp\/mirrord\/[^/]+\/(stdout|stderr|mirrord\.log|report\.json)(\.1)?$/.test(file))
+      .filter(
+        (file) => !/^tmp\/mirrord\/report-[\da-f]{8}\/(mirrord-report\.\w+|sessions\/[\da-f]{8}\.json)$/.test(file),
+      )
   }
 
   /** The folders that `ci start` made for its programs' output, oldest first. */
@@ -169,6 +172,7 @@ export class Job {
     const base = path.join(this.folder, 'tmp/mirrord')
     if (!existsSync(base)) return []
     return readdirSync(base)
+      .filter((name) => !/^report-[\da-f]{8}$/.test(name))
       .map((name) => path.join(base, name))
       .sort((a, b) => statSync(a).mtimeMs - statSync(b).mtimeMs)
   }
