@@ -58,7 +58,7 @@ const nothingLeft = () => expect(existsSync(path.join(folder, 'm'))).toBe(false)
 describe('stopping the sessions of a job', () => {
   it('returns when the session and its process are gone, and leaves nothing', async () => {
     const {id, directory, lines} = await session()
-    expect(await stopSessions(store, {graceMs: 5000})).toEqual([
+    expect(await stopSessions(store, {graceMs: 5000})).toMatchObject([
       {id: directory.id, program: 'server', target: 'deployment/web', outputDirectory: undefined, failure: undefined},
     ])
     expect(isAlive(id)).toBe(false)
