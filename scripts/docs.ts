@@ -15,7 +15,7 @@ export function exitCodesPage(): string {
     '# Exit codes',
     '',
     'Generated from `src/errors/exit-codes.ts` by `npm run docs`. The tens digit says whose turn it is: 3x the configuration,',
-    "4x access to the cluster, 5x the agent, 6x licence, operator and API key, 7x the program, 8x this machine, 9x install and update. With `--foreground` the program's own status is passed on once it has started (128 + n for signal n). Every code that can arise has a test that provokes its real cause (`npm run behaviours`).",
+    "4x access to the cluster, 5x the agent, 6x licence, operator and API key, 7x the program, 8x this machine, 9x install and update, 128 + n for a command that signal n cancelled. With `--foreground` the program's own status is passed on once it has started (128 + n for signal n). Every code that can arise has a test that provokes its real cause (`npm run behaviours`).",
     '',
     '| code | name | meaning |',
     '| --- | --- | --- |',

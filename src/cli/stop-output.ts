@@ -1,22 +1,39 @@
-import {exitCodes} from '../errors/exit-codes.ts'
+import {cancelledBy, exitCodes} from '../errors/exit-codes.ts'
 import type {StoppedSession} from '../session/stop.ts'
 import {logGroup} from './ci-log.ts'
 import {showFailure} from './failure.ts'
 
+/** What decides the exit code besides the sessions themselves. */
+export interface StopVerdict {
+  /** False: what failed during the run is told, and does not fail the stop. */
+  failOnError: boolean
+  /** The signal that cancelled the stop. */
+  cancelled?: NodeJS.Signals
+}
+
 /** Prints what was stopped; the result is the exit code: that of the first session that had failed, else 0. */
-export function reportStop(stopped: readonly StoppedSession[]): number {
+export function reportStop(stopped: readonly StoppedSession[], {failOnError, cancelled}: StopVerdict): number {
   if (stopped.length === 0) process.stdout.write('Nothing to stop: no mirrord session of this job is running.\n')
   const group = logGroup('mirrord ci stop', process.stdout, process.env)
   for (const session of stopped) {
     group.open()
-    const target = session.target ? ` (${session.target})` : ''
-    process.stdout.write(
-      `${session.failure ? 'Removed' : 'Stopped'} ${session.program}${target}${session.outputDirectory ? `, output in ${session.outputDirectory}` : ''}\n`,
-    )
+    process.stdout.write(`${line(session)}
+`)
   }
   group.close()
   // After the group: what failed must be seen without opening it.
   const failures = stopped.flatMap(({failure}) => failure ?? [])
   for (const failure of failures) showFailure(failure, process.stderr, process.env)
-  return failures[0] ? exitCodes[failures[0].exit].code : 0
+  if (stopped.some(({unfinished}) => unfinished)) return exitCodes[cancelledBy(cancelled)].code
+  // What failed in the run may be waived; what this stop could not do may not.
+  const failure = failOnError ? failures[0] : failures.find(({code}) => code === 'SESSION_NOT_STOPPED')
+  return failure ? exitCodes[failure.exit].code : 0
+}
+
+function line({name, target, outputDirectory, failure, endedBefore, unfinished}: StoppedSession): string {
+  const what = `${name}${target ? ` (${target})` : ''}`
+  const output = outputDirectory ? `, output in ${outputDirectory}` : ''
+  if (unfinished) return `Left ${what}, which is still ending by itself${output}`
+  if (endedBefore) return `Removed ${what}: its program had ended with status 0 before this stop${output}`
+  return `${failure ? (failure.code === 'SESSION_NOT_STOPPED' ? 'Kept' : 'Removed') : 'Stopped'} ${what}${output}`
 }

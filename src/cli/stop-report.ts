@@ -37,9 +37,9 @@ interface Group {
 function groupByFolder(stopped: readonly StoppedSession[], reportDir: string | undefined): Group[] {
   const groups = new Map<string, Group>()
   const several = new Set(stopped.map(({record}) => record.job)).size > 1
-  for (const {record, failure, reportText} of stopped) {
+  for (const {record, failure, reportText, unfinished} of stopped) {
     // One that still runs is reported by the stop that ends it.
-    if (failure?.code === 'SESSION_NOT_STOPPED') continue
+    if (unfinished || failure?.code === 'SESSION_NOT_STOPPED') continue
     const {job, id, name, program, target, outputDirectory, createdAt} = record
     // A session of an older version does not say where.
     const place = reportDir === undefined ? record.report : {folder: path.resolve(reportDir), own: false}

@@ -48,7 +48,18 @@ export const exitCodes = {
   download: {code: 90, meaning: 'A download failed.', later: 'install and update'},
   checksum: {code: 91, meaning: 'A download does not match its checksum.', later: 'install and update'},
   notUpdatable: {code: 92, meaning: 'This installation cannot be updated here.', later: 'install and update'},
+  hungUp: {code: 129, meaning: 'The command was cancelled by SIGHUP before it was done.'},
+  interrupted: {code: 130, meaning: 'The command was cancelled by SIGINT before it was done.'},
+  quit: {code: 131, meaning: 'The command was cancelled by SIGQUIT before it was done.'},
+  terminated: {code: 143, meaning: 'The command was cancelled by SIGTERM before it was done, or a start by `ci stop`.'},
 } as const satisfies Record<string, ExitCode>
 
 /** The name of a row of the exit-code table. */
 export type ExitCodeName = keyof typeof exitCodes
+
+/** The row of a command that a signal cancelled: 128 and its number, as shells say it. */
+export function cancelledBy(signal: NodeJS.Signals | undefined): ExitCodeName {
+  if (signal === 'SIGINT') return 'interrupted'
+  if (signal === 'SIGHUP') return 'hungUp'
+  return signal === 'SIGQUIT' ? 'quit' : 'terminated'
+}

@@ -13,7 +13,8 @@ export type ControlRequest =
   | {type: 'status'}
   /** The record now and after each change, until the session ends. */
   | {type: 'watch'}
-  | {type: 'stop'; graceMs: number}
+  /** `signal` is the first one to the program's tree; SIGTERM when it is not said. */
+  | {type: 'stop'; graceMs: number; signal?: NodeJS.Signals}
   /** A stop that is under way may take no longer than this from now on. */
   | {type: 'hurry'; graceMs: number}
 
@@ -31,7 +32,7 @@ export interface ControlHandlers {
   /** Tells the record now and after each change; returns what ends that. */
   watch(tell: (record: SessionRecord) => void): () => void
   /** Resolves when the session has ended. */
-  stop(graceMs: number): Promise<ErrorReport | undefined>
+  stop(graceMs: number, signal?: NodeJS.Signals): Promise<ErrorReport | undefined>
   hurry(graceMs: number): void
 }
 
@@ -56,7 +57,7 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
           case 'hurry':
             return handlers.hurry(request.graceMs)
           case 'stop':
-            handlers.stop(request.graceMs).then(
+            handlers.stop(request.graceMs, request.signal).then(
               (failure) => socket.end(`${JSON.stringify({type: 'stopped', failure} satisfies ControlReply)}\n`),
               () => socket.destroy(),
             )

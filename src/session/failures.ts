@@ -198,11 +198,11 @@ export function startFailure(error: unknown, name: string): unknown {
   )
 }
 
-/** The start was given up by whoever asked for it. */
+/** The start was given up by whoever asked for it; a launcher that had a signal says which. */
 export function cancelled(name: string): ErrorReport {
   return {
     code: 'START_CANCELLED',
-    exit: 'unexpected',
+    exit: 'terminated',
     what: `The start of "${name}" was cancelled before it was ready.`,
     next: ['Nothing is left behind; start it again when wanted.'],
   }

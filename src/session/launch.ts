@@ -1,5 +1,6 @@
 import {spawn} from 'node:child_process'
 import type {Duplex} from 'node:stream'
+import {cancelledBy} from '../errors/exit-codes.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {readLines, writeLine} from '../util/json-lines.ts'
 import {exitStatus} from './exit-status.ts'
@@ -43,8 +44,10 @@ export async function launchSession(
   const send = (request: LaunchRequest) => writeLine(pipe, request)
 
   return new Promise((resolve, reject) => {
+    let cancelled: NodeJS.Signals | undefined
     const unsubscribe = options.signals.subscribe(
       (signal) => {
+        cancelled ??= signal
         if (spec.foreground) send({type: 'signal', signal})
         else pipe.end() // cancelled before it was ready: the session undoes everything and says so
       },
@@ -73,7 +76,9 @@ export async function launchSession(
             else settle(() => resolve({type: 'ready', summary: event.summary}))
             return
           case 'failed':
-            failure = new MirrordError(event.report)
+            failure = new MirrordError(
+              event.report.code === 'START_CANCELLED' ? {...event.report, exit: cancelledBy(cancelled)} : event.report,
+            )
             return
           case 'exited':
             return settle(() => resolve({type: 'exited', status: exitStatus(event)}))

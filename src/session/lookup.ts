@@ -39,7 +39,8 @@ function order(a: SessionRecord, b: SessionRecord): number {
   return a.createdAt.localeCompare(b.createdAt)
 }
 
-function notFound(name: string, names: readonly string[]): MirrordError {
+/** The report of a name that no session has; `names` are those that there are. */
+export function notFound(name: string, names: readonly string[]): MirrordError {
   return new MirrordError({
     code: 'SESSION_NOT_FOUND',
     exit: 'sessionNotFound',

@@ -1,7 +1,8 @@
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
-import {isAlive, type ProcessId} from '../util/process.ts'
+import {isAlive, whereabouts, type ProcessId} from '../util/process.ts'
 import {delay} from '../util/time.ts'
+import {isRunning} from './liveness.ts'
 import type {SessionDirectory, SessionStore} from './state.ts'
 
 /** What a session's directory says of its name before the session's own record is there. */
@@ -57,7 +58,7 @@ async function isFree(store: SessionStore, id: string, name: string): Promise<bo
   for (const other of store.list()) {
     if (other.id === id) continue
     for (let waited = 0; ; waited += 10) {
-      const rival = nameOf(other)
+      const rival = await rivalIn(other)
       if (rival?.name !== name) break
       // One that is undecided and comes after us gives the name up, or has it already and says so in a moment.
       if (rival.held || other.id < id || waited >= DECISION_MS) return false
@@ -67,12 +68,26 @@ async function isFree(store: SessionStore, id: string, name: string): Promise<bo
   return true
 }
 
+/** What a session is called, or wants to be; undefined before it has said so. */
+export function nameOf(directory: SessionDirectory): string | undefined {
+  return directory.read()?.name ?? directory.readClaim()?.name
+}
+
 /** The name that a live session has or asks for; undefined for a dead one and for one that has not asked yet. */
-function nameOf(directory: SessionDirectory): {name: string; held: boolean} | undefined {
+async function rivalIn(directory: SessionDirectory): Promise<{name: string; held: boolean} | undefined> {
   const record = directory.read()
-  if (record) return isAlive(record.session) ? {name: record.name, held: true} : undefined
+  if (record) return (await isRunning(directory, record)) ? {name: record.name, held: true} : undefined
   const claim = directory.readClaim()
-  return claim && isAlive(claim.launcher) ? claim : undefined
+  return claim && isLaunching(directory, claim) ? claim : undefined
+}
+
+/** A launcher of another container cannot be looked at: it has this time to make its session say what it is. */
+const UNSEEN_LAUNCH_MS = 60_000
+
+/** Whether the start that made the claim still goes on. */
+export function isLaunching(directory: SessionDirectory, {launcher}: NameClaim): boolean {
+  if (whereabouts(launcher) !== 'other-container') return isAlive(launcher)
+  return Date.now() - (directory.changedAt ?? 0) < UNSEEN_LAUNCH_MS
 }
 
 function inUse(name: string): MirrordError {

@@ -62,6 +62,8 @@ interface End {
   by: NonNullable<SessionRecord['endedBy']>
   failure?: ErrorReport
   graceMs: number
+  /** The first signal to the program's tree; SIGTERM when nobody says another. */
+  signal?: NodeJS.Signals
   /** The program must not run a moment longer. */
   atOnce?: boolean
 }
@@ -164,7 +166,7 @@ export class Session {
         live: this.#dataPlane && {...this.#dataPlane.live, ...this.#report.figures},
       }),
       watch: (tell) => this.#journal.watch(tell),
-      stop: (graceMs) => this.stop(graceMs),
+      stop: (graceMs, signal) => this.stop(graceMs, signal),
       hurry: (graceMs) => {
         this.#graceMs = graceMs
         this.#hurry.abort()
@@ -173,9 +175,9 @@ export class Session {
   }
 
   /** Ends the session; resolves when it has ended, with what had failed during the run. */
-  stop(graceMs: number): Promise<ErrorReport | undefined> {
+  stop(graceMs: number, signal?: NodeJS.Signals): Promise<ErrorReport | undefined> {
     this.#impatient.abort()
-    this.#requestEnd({by: 'request', graceMs})
+    this.#requestEnd({by: 'request', graceMs, signal})
     return this.#ended.promise
   }
 
@@ -395,7 +397,7 @@ export class Session {
   }
 
   async #endTree(trap: Trap): Promise<void> {
-    trap.signalTree('SIGTERM')
+    trap.signalTree(this.#requested?.signal ?? 'SIGTERM')
     trap.signalTree('SIGCONT') // what is stopped meets it only when it goes on
     const hurried = new Promise<void>((resolve) => {
       this.#hurry.signal.addEventListener('abort', () => setTimeout(resolve, this.#graceMs), {once: true})

@@ -2,16 +2,17 @@ import {closeSync, openSync} from 'node:fs'
 import path from 'node:path'
 import {detectCi} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
-import {bootId, identify} from '../util/process.ts'
-import {jobIdentity} from './job.ts'
+import {identify} from '../util/process.ts'
+import {currentJob} from './current-job.ts'
 import {reportPlace} from './left-report.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {claimName} from './naming.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
 import {checkProbes} from './ready/check.ts'
 import type {SessionSpec} from './spec.ts'
-import {SessionStore, stateRoot, type SessionDirectory} from './state.ts'
-import {reapStale} from './stop.ts'
+import {reapStale} from './reap.ts'
+import {link} from './roots.ts'
+import type {SessionDirectory} from './state.ts'
 
 /** What `ci start` and `exec` were asked to do. */
 export interface StartRequest {
@@ -44,16 +45,14 @@ export async function startSession(
   const [name = ''] = request.words
   checkProbes(request.config, !request.foreground || request.config.ci.output_dir !== undefined)
   const programPath = findProgram(name, env, cwd)
-  const uid = process.getuid?.() ?? 0
-  const root = stateRoot(env, uid)
-  const job = jobIdentity(env, {uid, bootId: bootId()})
-  reapStale(root, job.id)
-  const store = new SessionStore(root, job.id)
+  const store = currentJob(env)
+  await reapStale(env, store.job)
   const directory = store.create()
+  link(directory.path, process.getuid?.() ?? 0)
   try {
     const launcher = identify(process.pid)!
     const sessionName = await claimName(store, directory, {wanted: request.config.ci.name, program: name, launcher})
-    const found = {program: {name, path: programPath}, directory, job: job.id, name: sessionName}
+    const found = {program: {name, path: programPath}, directory, job: store.job, name: sessionName}
     return await launch(request, found, observer, signals)
   } catch (error) {
     directory.remove() // the session removes it itself unless it was killed

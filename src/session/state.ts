@@ -16,14 +16,10 @@ import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import type {ProcessId} from '../util/process.ts'
 import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
+import {followed, own, SOCKET_NAME, unlink} from './roots.ts'
 
-/** unix(7): sun_path has 108 bytes, the last one for the terminating zero. */
-const SOCKET_PATH_MAX = 107
-const SOCKET_NAME = 'control.sock'
 /** Of the report, here and beside the program's output, where it outlives the session. */
 export const REPORT_NAME = 'report.json'
-/** `/<job>/<session>/control.sock` with two names of 8 hex digits. */
-const SOCKET_SUFFIX = 2 * 9 + 1 + SOCKET_NAME.length
 
 /** A missing parent of the root looks like a pruned directory, so the attempts have an end. */
 const CREATE_ATTEMPTS = 100
@@ -70,35 +66,18 @@ export interface LiveFigures {
   connections?: number
 }
 
-/** The folder where the sessions of this user live, by the design's order of preference. */
-export function stateRoot(env: Readonly<Record<string, string | undefined>>, uid: number): string {
-  const candidates = [env.RUNNER_TEMP, env.XDG_RUNTIME_DIR, env.TMPDIR, '/tmp'].filter((value) =>
-    value?.startsWith('/'),
-  ) as string[]
-  const roots = candidates.map((base) => path.join(base, `mirrord-${uid}`))
-  // A control socket below a deep folder could not be bound, so such a folder is passed over: start and stop agree on it.
-  return (
-    roots.find((root) => Buffer.byteLength(root) + SOCKET_SUFFIX <= SOCKET_PATH_MAX && usable(path.dirname(root))) ??
-    `/tmp/mirrord-${uid}`
-  )
-}
-
-function usable(directory: string): boolean {
-  try {
-    return statSync(directory).isDirectory()
-  } catch {
-    return false
-  }
-}
-
 /** The sessions of one job: one directory each, no shared file, so that parallel starts cannot lose each other. */
 export class SessionStore {
+  /** Where new sessions are made. */
   readonly directory: string
   readonly job: string
+  /** Where older ones may be as well, made by a command with another RUNNER_TEMP or TMPDIR. */
+  readonly #others: readonly string[]
 
-  constructor(root: string, job: string) {
+  constructor(root: string, job: string, otherRoots: readonly string[] = []) {
     this.job = job
     this.directory = path.join(root, job)
+    this.#others = otherRoots.map((other) => path.join(other, job)).filter((other) => other !== this.directory)
   }
 
   /** Makes the directory of a new session, mode 0700. Errors: MirrordError STATE_DIRECTORY (exit 81). */
@@ -118,17 +97,7 @@ export class SessionStore {
         }
       }
     } catch (error) {
-      if (error instanceof MirrordError) throw error
-      throw new MirrordError(
-        {
-          code: 'STATE_DIRECTORY',
-          exit: 'permission',
-          what: `The session's state directory below ${this.directory} cannot be made.`,
-          why: (error as Error).message,
-          next: ['Set RUNNER_TEMP or TMPDIR to a folder that this user can write to.'],
-        },
-        {cause: error},
-      )
+      throw unusable(this.directory, error)
     }
   }
 
@@ -137,30 +106,39 @@ export class SessionStore {
    * ours (`create` refuses it), and what it claims to be a session of ours would be a way to have our processes killed.
    */
   list(): SessionDirectory[] {
-    if (!own(path.dirname(this.directory)) || !own(this.directory)) return []
-    let names: string[]
-    try {
-      names = readdirSync(this.directory)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw error
-    }
-    return names
-      .filter((name) => /^[\da-f]{8}$/.test(name))
-      .sort()
-      .map((name) => new SessionDirectory(path.join(this.directory, name), name))
+    const found = [this.directory, ...this.#others].flatMap((directory) => sessionsIn(directory))
+    return [...new Map(found.map((session) => [session.id, session])).values()]
   }
 
-  /** Removes the job's directory and the user's root when they are empty. */
+  /** Removes the job's directories and the user's roots where they are empty. */
   prune(): void {
-    for (const directory of [this.directory, path.dirname(this.directory)]) {
+    for (const job of [this.directory, ...this.#others]) {
       try {
-        rmdirSync(directory)
+        rmdirSync(job)
+        rmdirSync(path.dirname(job))
       } catch {
-        return // not empty, or gone already: another start is using it
+        continue // not empty, or gone already: another start is using it
       }
     }
   }
+}
+
+function sessionsIn(job: string): SessionDirectory[] {
+  if (!own(path.dirname(job)) || !own(job)) return []
+  let names: string[]
+  try {
+    names = readdirSync(job)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  return names
+    .filter((name) => /^[\da-f]{8}$/.test(name))
+    .sort()
+    .flatMap((name) => {
+      const directory = followed(path.join(job, name))
+      return directory === undefined ? [] : [new SessionDirectory(directory, name)]
+    })
 }
 
 /** One session's directory. */
@@ -186,7 +164,7 @@ export class SessionDirectory {
     return path.join(this.path, 'files')
   }
 
-  /** Writes `session.json` atomically: readers see the old record or the new one, never a part. */
+  /** Writes `session.json` atomically: readers see the old record or the new one, never a part. Errors: STATE_DIRECTORY (81). */
   write(record: SessionRecord): void {
     writeWhole(path.join(this.path, 'session.json'), record)
   }
@@ -221,16 +199,36 @@ export class SessionDirectory {
     rmSync(this.files, {recursive: true, force: true})
   }
 
-  /** Removes the directory with everything in it. */
+  /** Removes the directory with everything in it, and the link to it. */
   remove(): void {
     rmSync(this.path, {recursive: true, force: true})
+    unlink(this.path, process.getuid?.() ?? 0)
   }
 }
 
 function writeWhole(file: string, value: unknown): void {
   const temporary = `${file}.${randomBytes(4).toString('hex')}`
-  writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`, {mode: 0o600})
-  renameSync(temporary, file)
+  try {
+    writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`, {mode: 0o600})
+    renameSync(temporary, file)
+  } catch (error) {
+    rmSync(temporary, {force: true}) // a full disk keeps the empty file
+    throw unusable(path.dirname(file), error)
+  }
+}
+
+function unusable(directory: string, error: unknown): MirrordError {
+  if (error instanceof MirrordError) return error
+  return new MirrordError(
+    {
+      code: 'STATE_DIRECTORY',
+      exit: 'permission',
+      what: `The session's state cannot be written below ${directory}.`,
+      why: (error as Error).message,
+      next: ['Make room there, or set RUNNER_TEMP or TMPDIR to a folder that this user can write to.'],
+    },
+    {cause: error},
+  )
 }
 
 function readWhole(file: string): unknown {
@@ -259,9 +257,4 @@ function privateDirectory(directory: string): void {
       next: ['Remove it, or set RUNNER_TEMP to a folder of your own.'],
     })
   if (stat.mode & 0o077) chmodSync(directory, 0o700)
-}
-
-function own(directory: string): boolean {
-  const stat = lstatSync(directory, {throwIfNoEntry: false})
-  return stat !== undefined && stat.isDirectory() && stat.uid === process.getuid?.()
 }

@@ -1,10 +1,10 @@
 import {exitCodes} from '../errors/exit-codes.ts'
-import {isAlive} from '../util/process.ts'
 import {deferred, within} from '../util/time.ts'
 import {connectControl} from './control.ts'
+import {isRunning} from './liveness.ts'
 import {findSessions, type FoundSession} from './lookup.ts'
 import type {LiveFigures, SessionRecord, SessionStore} from './state.ts'
-import {lost} from './stop.ts'
+import {lost} from './stop-failures.ts'
 
 /** A session that does not say within this time how it is, is shown as its record says. */
 const ANSWER_MS = 1000
@@ -41,7 +41,7 @@ export function sessionStatuses(store: SessionStore, name: string | undefined, n
 }
 
 async function statusOf(found: FoundSession, now: number): Promise<SessionStatus> {
-  const alive = isAlive(found.record.session)
+  const alive = await isRunning(found.directory, found.record)
   const answer = alive ? await ask(found) : undefined
   const record = answer?.record ?? found.directory.read() ?? found.record
   const died = !alive && record.state !== 'ended'

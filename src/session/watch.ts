@@ -1,8 +1,9 @@
-import {isAlive} from '../util/process.ts'
 import {deferred} from '../util/time.ts'
+import {isRunning} from './liveness.ts'
 import type {FoundSession} from './lookup.ts'
 import type {SessionRecord} from './state.ts'
-import {connectWhenServed, gone, lost} from './stop.ts'
+import {lost} from './stop-failures.ts'
+import {connectWhenServed, gone} from './stop-session.ts'
 
 /** A session serves its socket a moment after it wrote its record. */
 const BIRTH_MS = 5000
@@ -20,7 +21,7 @@ export async function watchSession(
 ): Promise<SessionRecord> {
   let last = record
   const closed = deferred<void>()
-  const control = isAlive(record.session)
+  const control = (await isRunning(directory, record))
     ? await connectWhenServed(directory, record, BIRTH_MS, {
         reply: (reply) => {
           if (reply.type !== 'status') return
@@ -42,7 +43,7 @@ export async function watchSession(
     signal?.removeEventListener('abort', leave)
     if (signal?.aborted) return last
   }
-  await gone(last, GONE_MS)
+  await gone(directory, last, GONE_MS)
   const final = afterwards(directory.read(), last)
   tell(final)
   return final

@@ -1,11 +1,35 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {readdirSync, readFileSync, readlinkSync} from 'node:fs'
+import {hostname} from 'node:os'
 
-/** A process that cannot be confused with a later one of the same number: pid, start time, boot. */
+/** A process that cannot be confused with another of the same number: pid, start time, boot, and whose number it is. */
 export interface ProcessId {
   pid: number
   /** Clock ticks after boot, field 22 of /proc/PID/stat (proc(5)). */
   startTime: string
   bootId: string
+  /** In which pid namespace it has its number, for example `pid:[4026531836]` (pid_namespaces(7)): containers have their own. */
+  namespace?: string
+  /** Tells a rebooted machine from another one that shares a directory with this one. */
+  host?: string
+}
+
+/** Where a process is, seen from here: only the processes of `here` can be looked at, and killed, by number. */
+export type Whereabouts = 'here' | 'other-container' | 'earlier-boot' | 'other-machine'
+
+/** Where the process runs, or ran. What older records do not say counts as here. */
+export function whereabouts(process: ProcessId): Whereabouts {
+  if (process.bootId !== bootId()) {
+    return process.host === undefined || process.host === hostname() ? 'earlier-boot' : 'other-machine'
+  }
+  return process.namespace === undefined || process.namespace === ownNamespace() ? 'here' : 'other-container'
+}
+
+function ownNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return undefined // a sandbox that shows no namespaces
+  }
 }
 
 /** This boot's id, from /proc/sys/kernel/random/boot_id. */
@@ -29,13 +53,20 @@ export function readStat(pid: number): {state: string; startTime: string; parent
 /** Identifies a running process; undefined when it is gone. */
 export function identify(pid: number): ProcessId | undefined {
   const stat = readStat(pid)
-  return stat && {pid, startTime: stat.startTime, bootId: bootId()}
+  return stat && {pid, startTime: stat.startTime, bootId: bootId(), namespace: ownNamespace(), host: hostname()}
 }
 
 /** True while this process has an entry in the process table: also as a zombie that its parent has not collected. */
 export function exists(process: ProcessId): boolean {
+  return find(process) !== undefined
+}
+
+/** The entry of exactly this process; undefined for a reused number, and for a number of another boot or namespace. */
+function find(process: ProcessId): ReturnType<typeof readStat> {
+  // A damaged record must not make a path of something else, nor a number that kill(2) reads as a group or as everyone.
+  if (!Number.isSafeInteger(process.pid) || process.pid < 1 || whereabouts(process) !== 'here') return undefined
   const stat = readStat(process.pid)
-  return stat !== undefined && stat.startTime === process.startTime && process.bootId === bootId()
+  return stat?.startTime === process.startTime ? stat : undefined
 }
 
 /** USER_HZ of Linux on every architecture that we run on: the unit of start times in /proc (proc(5)). */
@@ -56,8 +87,8 @@ export function uncollectedOrphans(seconds: number): number[] {
     })
 }
 
-/** True while exactly this process runs; false for a zombie, a reused number or another boot. */
+/** True while exactly this process runs here; false for a zombie, a reused number, another boot or namespace. */
 export function isAlive(process: ProcessId): boolean {
-  const stat = readStat(process.pid)
-  return stat !== undefined && stat.state !== 'Z' && stat.startTime === process.startTime && process.bootId === bootId()
+  const stat = find(process)
+  return stat !== undefined && stat.state !== 'Z'
 }

@@ -91,12 +91,12 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('[LIF-37] [EXIT-1] undoes everything when it is cancelled before the program is ready', async () => {
+  test('[LIF-37] [EXIT-143] undoes everything when it is cancelled before the program is ready', async () => {
     const running = job.spawn(['ci', 'start', ...target, '--', 'sleep', '300'])
     await until('the program', () => job.processes().some(({command}) => command === 'sleep 300'))
     running.child.kill('SIGTERM')
     const result = await running.result
-    expectFailure(result, 'unexpected', 'START_CANCELLED')
+    expectFailure(result, 'terminated', 'START_CANCELLED')
     await harness.nothingLeft(job)
   })
 

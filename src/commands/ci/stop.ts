@@ -1,25 +1,44 @@
-import {Flags} from '@oclif/core'
+import {Args, Flags} from '@oclif/core'
 import {MirrordCommand} from '../../cli/command.ts'
+import {endingSignal} from '../../cli/ending-signal.ts'
 import {reportStop} from '../../cli/stop-output.ts'
 import {reportSessions} from '../../cli/stop-report.ts'
-import {stopSessions} from '../../session/stop.ts'
-import {currentJob} from '../../session/current-job.ts'
+import {stopJobs} from '../../session/stop.ts'
 
 export default class CiStop extends MirrordCommand {
   static override summary = 'stop everything that this CI job started'
-  static override description = `Ends the program of every session of this job (SIGTERM, then SIGKILL after the grace), removes the redirect rules in the pod, the agent and the session's state. Safe to repeat, from any shell of the job.
+  static override description = `Ends the program of every session of this job, or of those named: SIGTERM to its whole process tree, SIGKILL to what is left after the grace. Then removes the redirect rules in the pod, the agent and the session's state. Safe to repeat, from any shell of the job.
 
-Exits 0 when there was nothing to stop or every session ran until now. When a session had failed during the run, exits with that session's code and shows its last log lines.
+Exits 0 when there was nothing to stop or every session ran until now, or its program had ended with status 0. When a session had failed during the run, exits with that session's code and shows its last log lines. When it is cancelled itself (SIGINT, SIGTERM), the grace ends after 2 s, and it returns after 6 s at the latest.
 
 Writes the job's report, one HTML page with its JSON and Markdown beside it, and with GITHUB_STEP_SUMMARY set the step's summary.`
-  static override examples = ['<%= config.bin %> <%= command.id %>', '<%= config.bin %> <%= command.id %> --grace 30']
+  static override usage = 'ci stop [NAME...] [flags]'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> web worker --grace 30 --signal SIGINT',
+  ]
+  static override strict = false
+  static override args = {
+    name: Args.string({ignoreStdin: true, description: 'names of sessions (see `ci start --name`); without: all'}),
+  }
   static override flags = {
     grace: Flags.integer({
       default: 10,
       min: 0,
       max: 3600,
       helpValue: 'SECONDS',
-      summary: 'time between SIGTERM and SIGKILL',
+      summary: 'time between the first signal and SIGKILL',
+    }),
+    signal: Flags.string({
+      default: 'SIGTERM',
+      helpValue: 'SIGNAL',
+      summary: 'first signal to the processes, with or without SIG',
+    }),
+    'all-jobs': Flags.boolean({summary: "sessions of this user's other jobs on this machine too"}),
+    'fail-on-error': Flags.boolean({
+      default: true,
+      allowNo: true,
+      summary: 'fail when a session had failed during the run',
     }),
     'report-dir': Flags.string({
       helpValue: 'DIR',
@@ -29,11 +48,22 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
   static override requires = []
 
   async run(): Promise<void> {
-    const {flags} = await this.parse(CiStop)
+    const {flags, argv} = await this.parse(CiStop)
     const hurry = new AbortController()
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => hurry.abort())
-    const stopped = await stopSessions(currentJob(process.env), {graceMs: flags.grace * 1000, hurry: hurry.signal})
-    const status = reportStop(stopped)
+    let cancelled: NodeJS.Signals | undefined
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => {
+        cancelled ??= signal
+        hurry.abort()
+      })
+    const stopped = await stopJobs(process.env, {
+      allJobs: flags['all-jobs'],
+      names: argv as string[],
+      graceMs: flags.grace * 1000,
+      signal: endingSignal(flags.signal),
+      hurry: hurry.signal,
+    })
+    const status = reportStop(stopped, {failOnError: flags['fail-on-error'], cancelled})
     await reportSessions(stopped, {
       reportDir: flags['report-dir'],
       version: this.config.version,

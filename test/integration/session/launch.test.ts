@@ -123,17 +123,22 @@ describe.each([
     await nothingLeft()
   })
 
-  it('is undone and says so when the launcher was only interrupted', async () => {
+  it.each([
+    ['EXIT-129', 'SIGHUP', 'hungUp'],
+    ['EXIT-130', 'SIGINT', 'interrupted'],
+    ['EXIT-131', 'SIGQUIT', 'quit'],
+    ['EXIT-143', 'SIGTERM', 'terminated'],
+  ] as const)('[%s] is undone and says so when the launcher got %s', async (_id, signal, exit) => {
     const {child, ended} = launcher({kubeconfig: silentCluster(), foreground})
     await until('the session to ask the cluster', () => accepted.length > 0)
-    child.kill('SIGINT')
-    expect(JSON.parse(await ended)).toMatchObject({code: 'START_CANCELLED'})
+    child.kill(signal)
+    expect(JSON.parse(await ended)).toMatchObject({code: 'START_CANCELLED', exit})
     await nothingLeft()
   })
 })
 
 describe('a session process that is killed before it is ready', () => {
-  it('is reported, and its state is removed by the launcher', async () => {
+  it('[EXIT-1] is reported, and its state is removed by the launcher', async () => {
     const {child, ended} = launcher({kubeconfig: silentCluster()})
     await until('the session to ask the cluster', () => accepted.length > 0)
     const [session] = processes().filter((pid) => Number(pid) !== child.pid)
@@ -169,7 +174,7 @@ describe('a stop during a start', () => {
     stop.stdout.on('data', (text: Buffer) => (output += text.toString()))
     await once(stop, 'close')
     expect(JSON.parse(output)).toMatchObject([{program: 'sleep'}])
-    expect(JSON.parse(await ended)).toMatchObject({code: 'START_CANCELLED'})
+    expect(JSON.parse(await ended)).toMatchObject({code: 'START_CANCELLED', exit: 'terminated'})
     await nothingLeft()
   })
 })

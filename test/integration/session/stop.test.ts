@@ -1,6 +1,6 @@
-import {spawn, type ChildProcess} from 'node:child_process'
+import {spawn, spawnSync, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {createInterface} from 'node:readline'
@@ -11,6 +11,7 @@ import {connectControl, serveControl} from '../../../src/session/control.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from '../../../src/session/state.ts'
 import {stopSessions} from '../../../src/session/stop.ts'
 import {identify, isAlive} from '../../../src/util/process.ts'
+import {asNobody, nobodyMay} from '../nobody.ts'
 import type {FakeSession} from './fake-session.ts'
 
 const failure: ErrorReport = {code: 'PROGRAM_CRASHED', exit: 'programCrashed', what: 'It crashed.', next: []}
@@ -56,10 +57,17 @@ async function until(what: string, check: () => boolean): Promise<void> {
 const nothingLeft = () => expect(existsSync(path.join(folder, 'm'))).toBe(false)
 
 describe('stopping the sessions of a job', () => {
-  it('returns when the session and its process are gone, and leaves nothing', async () => {
+  it('[LIF-05, D12] returns when the session and its process are gone, and leaves nothing', async () => {
     const {id, directory, lines} = await session()
-    expect(await stopSessions(store, {graceMs: 5000})).toMatchObject([
-      {id: directory.id, program: 'server', target: 'deployment/web', outputDirectory: undefined, failure: undefined},
+    expect(await stopSessions([store], {graceMs: 5000})).toMatchObject([
+      {
+        id: directory.id,
+        name: 'server',
+        program: 'server',
+        target: 'deployment/web',
+        outputDirectory: undefined,
+        failure: undefined,
+      },
     ])
     expect(isAlive(id)).toBe(false)
     expect(lines).toContain('stop 5000')
@@ -67,20 +75,20 @@ describe('stopping the sessions of a job', () => {
   })
 
   it('does nothing where there is nothing', async () => {
-    expect(await stopSessions(store, {graceMs: 0})).toEqual([])
+    expect(await stopSessions([store], {graceMs: 0})).toEqual([])
   })
 
   it('stops all of them, and reports the one that had failed', async () => {
     await Promise.all([session(), session({failure}), session()])
-    const stopped = await stopSessions(store, {graceMs: 0})
+    const stopped = await stopSessions([store], {graceMs: 0})
     expect(stopped.map((one) => one.failure?.code).sort()).toEqual(['PROGRAM_CRASHED', undefined, undefined])
     nothingLeft()
   })
 
-  it('may be done by several at once: all succeed', async () => {
+  it('[D2] may be done by several at once: all succeed', async () => {
     for (let round = 0; round < 5; round++) {
       await session()
-      const results = await Promise.all(Array.from({length: 4}, () => stopSessions(store, {graceMs: 1000})))
+      const results = await Promise.all(Array.from({length: 4}, () => stopSessions([store], {graceMs: 1000})))
       for (const stopped of results) for (const one of stopped) expect(one.failure).toBeUndefined()
       expect(results.flat().length).toBeGreaterThan(0)
       nothingLeft()
@@ -93,8 +101,8 @@ describe('stopping the sessions of a job', () => {
     child.kill('SIGKILL')
     await exited
     directory.write({...record, state: 'ended', failure})
-    expect(await stopSessions(store, {graceMs: 0})).toMatchObject([{failure}])
-    expect(await stopSessions(store, {graceMs: 0})).toEqual([])
+    expect(await stopSessions([store], {graceMs: 0})).toMatchObject([{failure}])
+    expect(await stopSessions([store], {graceMs: 0})).toEqual([])
     nothingLeft()
   })
 
@@ -106,14 +114,14 @@ describe('stopping the sessions of a job', () => {
     directory.write({...directory.read()!, outputDirectory: output})
     child.kill('SIGKILL')
     await exited
-    const [stopped] = await stopSessions(store, {graceMs: 0})
+    const [stopped] = await stopSessions([store], {graceMs: 0})
     expect(stopped!.failure).toMatchObject({code: 'SESSION_LOST', exit: 'programCrashed', detail: 'one\nlast words'})
     nothingLeft()
   })
 
   it('reports a session that dies while it is being stopped', async () => {
     await session({die: true})
-    expect(await stopSessions(store, {graceMs: 0})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+    expect(await stopSessions([store], {graceMs: 0})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
     nothingLeft()
   })
 
@@ -123,13 +131,13 @@ describe('stopping the sessions of a job', () => {
     expect(isAlive(trap!)).toBe(true)
     child.kill('SIGKILL') // the trap's stdin ends with it
     await exited
-    await stopSessions(store, {graceMs: 0})
+    await stopSessions([store], {graceMs: 0})
     expect(isAlive(trap!)).toBe(false)
   })
 
   it('kills a session that hangs, and says so', async () => {
     const {id, lines} = await session({hang: true})
-    const [stopped] = await stopSessions(store, {graceMs: 50, teardownMs: 50})
+    const [stopped] = await stopSessions([store], {graceMs: 50, teardownMs: 50})
     expect(stopped!.failure).toMatchObject({code: 'SESSION_HUNG', exit: 'unexpected'})
     expect(lines).toContain('stop 50')
     expect(isAlive(id)).toBe(false)
@@ -141,7 +149,7 @@ describe('stopping the sessions of a job', () => {
     const child = spawn('/bin/sh', ['-c', 'read line'], {stdio: ['pipe', 'ignore', 'ignore']})
     children.push(child)
     directory.write(recordOf(directory, child.pid!))
-    const [stopped] = await stopSessions(store, {graceMs: 0, birthMs: 100})
+    const [stopped] = await stopSessions([store], {graceMs: 0, birthMs: 100})
     expect(stopped!.failure).toMatchObject({code: 'SESSION_HUNG'})
     await until('the end of the process', () => child.signalCode !== null)
     nothingLeft()
@@ -150,7 +158,7 @@ describe('stopping the sessions of a job', () => {
   it('cuts the grace short when it is itself cancelled', async () => {
     const {lines} = await session()
     const hurry = new AbortController()
-    const stopping = stopSessions(store, {graceMs: 60_000, hurry: hurry.signal})
+    const stopping = stopSessions([store], {graceMs: 60_000, hurry: hurry.signal})
     await until('the stop', () => lines.includes('stop 60000'))
     hurry.abort()
     expect(await stopping).toMatchObject([{failure: undefined}])
@@ -159,32 +167,138 @@ describe('stopping the sessions of a job', () => {
 
   it('asks for a short grace when it was cancelled before', async () => {
     const {lines, exited} = await session()
-    await stopSessions(store, {graceMs: 60_000, hurry: AbortSignal.abort()})
+    await stopSessions([store], {graceMs: 60_000, hurry: AbortSignal.abort()})
     await exited
     expect(lines).toContain('stop 2000')
   })
 
-  it('waits for a session that is being born', async () => {
+  it('[D2] waits for a session that is being born', async () => {
     const {child, id} = await session({late: true})
-    const stopping = stopSessions(store, {graceMs: 0})
+    const stopping = stopSessions([store], {graceMs: 0})
     child.stdin.end()
     expect(await stopping).toMatchObject([{program: 'server', failure: undefined}])
     expect(isAlive(id)).toBe(false)
     nothingLeft()
   })
 
-  it('removes what died at its birth', async () => {
+  it('[D30] removes what died at its birth', async () => {
     store.create()
-    expect(await stopSessions(store, {graceMs: 0, birthMs: 60})).toEqual([])
+    expect(await stopSessions([store], {graceMs: 0, birthMs: 60})).toEqual([])
     nothingLeft()
   })
 
-  it('does not take another process for a session whose number it has', async () => {
+  it.each([
+    ['a later process of the same number', {startTime: '1'}],
+    ['one of another boot', {bootId: 'another'}],
+  ])('[D6] does not take %s for the session', async (_what, change) => {
     const directory = store.create()
     const record = recordOf(directory, process.pid)
-    directory.write({...record, session: {...record.session, startTime: '1'}})
-    expect(await stopSessions(store, {graceMs: 0})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+    directory.write({...record, session: {...record.session, ...change}})
+    expect(await stopSessions([store], {graceMs: 0})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+    nothingLeft()
   })
+
+  it.each([0, -1, 4294967295, 1.5, '1', '../self', null])(
+    '[D7] kills nothing for a damaged record with the number %j',
+    async (pid) => {
+      const directory = store.create()
+      const record = recordOf(directory, process.pid)
+      directory.write({
+        ...record,
+        session: {...record.session, pid: pid as number},
+        trap: {...record.session, pid: pid as number},
+      })
+      expect(await stopSessions([store], {graceMs: 0, birthMs: 50})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+      nothingLeft()
+    },
+  )
+
+  it('[D6] asks a session of another container by its socket, and never signals its number here', async () => {
+    const {directory, lines, exited} = await session()
+    const record = directory.read()!
+    // The number is this test's own: killing it would end the test.
+    directory.write({...record, session: {...identify(process.pid)!, namespace: 'pid:[1]'}})
+    expect(await stopSessions([store], {graceMs: 7})).toMatchObject([{name: 'server', failure: undefined}])
+    await exited
+    expect(lines).toContain('stop 7')
+    nothingLeft()
+  })
+
+  it('leaves a hanging session of another container to its container, and says so', async () => {
+    const {directory} = await session({hang: true})
+    directory.write({...directory.read()!, session: {...identify(process.pid)!, namespace: 'pid:[1]'}})
+    expect(await stopSessions([store], {graceMs: 0, teardownMs: 50})).toMatchObject([
+      {failure: {code: 'SESSION_NOT_STOPPED'}},
+    ])
+    expect(store.list()).toHaveLength(1)
+  })
+
+  it('leaves alone what another machine keeps in the same directory', async () => {
+    const directory = store.create()
+    const record = recordOf(directory, process.pid)
+    directory.write({...record, session: {...record.session, bootId: 'another', host: 'another'}})
+    expect(await stopSessions([store], {graceMs: 0})).toEqual([])
+    expect(store.list()).toHaveLength(1)
+  })
+
+  it('stops only those of the given names', async () => {
+    await session({name: 'web'})
+    const worker = await session({name: 'worker'})
+    expect(await stopSessions([store], {graceMs: 0, names: ['web']})).toMatchObject([{name: 'web'}])
+    expect(isAlive(worker.id)).toBe(true)
+    await expect(stopSessions([store], {graceMs: 0, names: ['worker', 'web']})).rejects.toMatchObject({
+      report: {code: 'SESSION_NOT_FOUND', exit: 'sessionNotFound', why: 'Its sessions are: worker.'},
+    })
+    expect(isAlive(worker.id)).toBe(true)
+    expect(await stopSessions([store], {graceMs: 0})).toMatchObject([{name: 'worker'}])
+    await expect(stopSessions([store], {graceMs: 0, names: ['web']})).rejects.toMatchObject({
+      report: {code: 'SESSION_NOT_FOUND', why: 'This job has no session.'},
+    })
+  })
+
+  it('tells of a program that had ended with status 0', async () => {
+    const {directory, child, exited} = await session()
+    child.kill('SIGKILL')
+    await exited
+    directory.write({...directory.read()!, state: 'ended'})
+    expect(await stopSessions([store], {graceMs: 0})).toMatchObject([{endedBefore: true, failure: undefined}])
+    nothingLeft()
+  })
+
+  it.runIf(nobodyMay('read', path.join(import.meta.dirname, '../../../src/session/stop.ts')))(
+    '[D11, LIF-08] ends the others although one belongs to another user, and keeps that one for another try',
+    async () => {
+      const code = `
+        import {stopSessions} from ${JSON.stringify(path.join(import.meta.dirname, '../../../src/session/stop.ts'))}
+        import {SessionStore} from ${JSON.stringify(path.join(import.meta.dirname, '../../../src/session/state.ts'))}
+        import {identify} from ${JSON.stringify(path.join(import.meta.dirname, '../../../src/util/process.ts'))}
+        const store = new SessionStore(process.env.ROOT, 'aaaaaaaa')
+        const write = (name, pid, more) => {
+          const directory = store.create()
+          const createdAt = new Date().toISOString()
+          const rest = {format: 1, id: directory.id, job: 'aaaaaaaa', name, program: name, state: 'ready', createdAt}
+          directory.write({...rest, session: {...identify(pid), ...more}})
+        }
+        write('theirs', ${process.pid}, {})
+        write('dead', process.pid, {startTime: '1'})
+        const stopped = await stopSessions([store], {graceMs: 0, birthMs: 50})
+        console.log(JSON.stringify({stopped, left: store.list().map((one) => one.read().name)}))`
+      chmodSync(folder, 0o777)
+      const [setpriv, ...words] = asNobody
+      const run = spawnSync(setpriv!, [...words, process.execPath, '--input-type=module-typescript', '-e', code], {
+        env: {...process.env, ROOT: path.join(folder, 'n'), HOME: folder, NODE_NO_WARNINGS: '1'},
+        encoding: 'utf8',
+      })
+      const said = JSON.parse(run.stdout || JSON.stringify(run.stderr)) as {
+        stopped: {name: string; failure: ErrorReport}[]
+      }
+      expect(said).toMatchObject({left: ['theirs']})
+      expect(said.stopped.map(({name, failure}) => `${name} ${failure.code} ${failure.exit}`).sort()).toEqual([
+        'dead SESSION_LOST programCrashed',
+        'theirs SESSION_NOT_STOPPED permission',
+      ])
+    },
+  )
 })
 
 function recordOf(directory: SessionDirectory, pid: number): SessionRecord {

@@ -1,5 +1,4 @@
-import {currentJob} from '../../../src/session/current-job.ts'
-import {stopSessions} from '../../../src/session/stop.ts'
+import {stopJobs} from '../../../src/session/stop.ts'
 
 // Stops the sessions of the job and prints what it stopped as JSON.
-process.stdout.write(JSON.stringify(await stopSessions(currentJob(process.env), {graceMs: 0})))
+process.stdout.write(JSON.stringify(await stopJobs(process.env, {allJobs: false, graceMs: 0})))

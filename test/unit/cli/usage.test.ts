@@ -3,6 +3,7 @@ import {describe, expect, it} from 'vitest'
 import type {MirrordCommand} from '../../../src/cli/command.ts'
 import {failureReport} from '../../../src/cli/failure.ts'
 import {unknownCommand} from '../../../src/cli/usage.ts'
+import CiApiKey from '../../../src/commands/ci/api-key.ts'
 import CiStart from '../../../src/commands/ci/start.ts'
 import CiStop from '../../../src/commands/ci/stop.ts'
 
@@ -24,8 +25,13 @@ describe('a command that does not exist', () => {
 })
 
 describe('a wrong command line', () => {
+  const commands: Record<string, typeof MirrordCommand> = {
+    start: CiStart,
+    stop: CiStop,
+    'api-key': CiApiKey,
+  }
   const refusal = async (words: string[]) => {
-    const {flags, args, strict} = (words[1] === 'start' ? CiStart : CiStop) as typeof MirrordCommand
+    const {flags, args, strict} = commands[words[1]!]!
     const input = {flags, args, strict, '--': true, context: undefined}
     const error: unknown = await Parser.parse(words.slice(2), input).catch((thrown: unknown) => thrown)
     return failureReport(error, words)
@@ -44,7 +50,7 @@ describe('a wrong command line', () => {
   })
 
   it('keeps what the parser says, without its own hint', async () => {
-    const extra = await refusal(['ci', 'stop', 'extra', '--grace', '1'])
+    const extra = await refusal(['ci', 'api-key', 'extra'])
     expect(`${extra?.what} ${extra?.why}`).toContain('extra')
     expect(JSON.stringify(extra)).not.toContain('See more help')
     expect((await refusal(['ci', 'start', '--']))?.why).toMatch(/^program\s/)

@@ -1,7 +1,8 @@
 import {readFileSync} from 'node:fs'
+import {constants} from 'node:os'
 import path from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {exitCodes} from '../../../src/errors/exit-codes.ts'
+import {cancelledBy, exitCodes} from '../../../src/errors/exit-codes.ts'
 import {MirrordError, toReport} from '../../../src/errors/mirrord-error.ts'
 
 const rows = Object.entries(exitCodes)
@@ -12,7 +13,7 @@ describe('the exit codes', () => {
   })
 
   it.each(rows)('%s is in a class of its own kind and says what it means', (_name, {code, meaning}) => {
-    expect([0, 1, 2, ...Array.from({length: 70}, (_, index) => 30 + index)]).toContain(code)
+    expect([0, 1, 2, ...Array.from({length: 70}, (_, index) => 30 + index), 129, 130, 131, 143]).toContain(code)
     expect(meaning).toMatch(/^[A-Z].*\.$/)
   })
 })
@@ -21,6 +22,12 @@ const documented = readFileSync(path.join(import.meta.dirname, '../../../docs/ex
 it.each(rows)('%s is in docs/exit-codes.md, with the feature that it waits for', (name, row) => {
   const later = 'later' in row ? ` Comes with: ${String(row.later)}.` : ''
   expect(documented).toContain(`| ${row.code} | ${name} | ${row.meaning}${later} |`)
+})
+
+describe('a command that was cancelled', () => {
+  it.each(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const)('by %s ends as shells expect it', (signal) => {
+    expect(exitCodes[cancelledBy(signal)].code).toBe(128 + constants.signals[signal])
+  })
 })
 
 describe('MirrordError', () => {

@@ -1,4 +1,6 @@
 import {spawnSync} from 'node:child_process'
+import {randomBytes} from 'node:crypto'
+import {once} from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -12,11 +14,13 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import {createServer} from 'node:net'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import type {MirrordError} from '../../../src/errors/mirrord-error.ts'
-import {SessionStore, stateRoot, type SessionRecord} from '../../../src/session/state.ts'
-import {reapStale} from '../../../src/session/stop.ts'
+import {reapRoot} from '../../../src/session/reap.ts'
+import {commonRoot, link, searchRoots, stateRoot} from '../../../src/session/roots.ts'
+import {SessionStore, type SessionRecord} from '../../../src/session/state.ts'
 import {bootId, identify} from '../../../src/util/process.ts'
 
 const uid = process.getuid!()
@@ -60,6 +64,33 @@ describe('the folder of the state', () => {
     expect(stateRoot({...env, RUNNER_TEMP: at('none')}, 7)).toBe(at('xdg/mirrord-7'))
     expect(stateRoot({...env, RUNNER_TEMP: 'relative', XDG_RUNTIME_DIR: ''}, 7)).toBe(at('tmp/mirrord-7'))
     expect(stateRoot({}, 7)).toBe('/tmp/mirrord-7')
+  })
+
+  it('[D1] is looked for wherever a start may have made it, and links lead to it from /tmp', () => {
+    expect(searchRoots({RUNNER_TEMP: folder, TMPDIR: '/var/tmp'}, 7)).toEqual([
+      path.join(folder, 'mirrord-7'),
+      '/var/tmp/mirrord-7',
+      '/tmp/mirrord-7',
+    ])
+    const job = randomBytes(4).toString('hex')
+    const made = new SessionStore(path.join(folder, 'mirrord'), job).create()
+    link(made.path, uid)
+    const elsewhere = new SessionStore('/nowhere', job, [commonRoot(uid)])
+    expect(elsewhere.list()).toEqual([made])
+    made.remove()
+    expect(elsewhere.list()).toEqual([])
+    expect(existsSync(path.join(commonRoot(uid), job))).toBe(false)
+  })
+
+  it('whose session is gone is no session, and its link is removed', () => {
+    const job = randomBytes(4).toString('hex')
+    const made = new SessionStore(path.join(folder, 'mirrord'), job).create()
+    link(made.path, uid)
+    rmSync(made.path, {recursive: true})
+    const store = new SessionStore('/nowhere', job, [commonRoot(uid)])
+    expect(store.list()).toEqual([])
+    store.prune()
+    expect(existsSync(path.join(commonRoot(uid), job))).toBe(false)
   })
 
   it('may be behind a symbolic link', () => {
@@ -182,7 +213,7 @@ describe('prune', () => {
   })
 })
 
-describe('reapStale', () => {
+describe('reaping', () => {
   const day = 24 * 3600 * 1000
   const old = () => new Date(Date.now() - 2 * day)
 
@@ -191,31 +222,56 @@ describe('reapStale', () => {
     if (change) directory.write(record(change))
     return directory
   }
-  const reap = () => reapStale(path.join(folder, 'm'), 'aaaaaaaa')
+  const reap = () => reapRoot(path.join(folder, 'm'), 'aaaaaaaa')
 
-  it('removes dead sessions of other jobs from another boot or older than a day', () => {
+  it('[D30] removes dead sessions of other jobs from another boot or older than a day', async () => {
     const boot = session('bbbbbbbb', {session: {...dead, bootId: 'another'}})
     const aged = session('cccccccc', {createdAt: old().toISOString()})
     const unborn = session('dddddddd')
     utimesSync(unborn.path, old(), old())
-    reap()
+    await reap()
     expect([boot, aged, unborn].map(({path: at}) => existsSync(at))).toEqual([false, false, false])
     expect(existsSync(path.join(folder, 'm'))).toBe(false)
   })
 
-  it('keeps what lives, what is young, what is being born, and the own job', () => {
+  it('[D1] keeps what lives, what is young, what is being born, and the own job', async () => {
     const kept = [
       session('bbbbbbbb', {session: identify(process.pid), createdAt: old().toISOString()}),
       session('cccccccc', {}),
       session('dddddddd'),
       session('aaaaaaaa', {createdAt: old().toISOString()}),
     ]
-    reap()
+    await reap()
     expect(kept.map(({path: at}) => existsSync(at))).toEqual([true, true, true, true])
   })
 
-  it('does nothing where there is nothing', () => {
-    reap()
+  it('[D30] removes the copies of remote files of a dead session at once, not what its own stop reports', async () => {
+    const crashed = session('bbbbbbbb', {state: 'ended'})
+    mkdirSync(crashed.files)
+    writeFileSync(path.join(crashed.files, 'copy'), '')
+    await reap()
+    expect(readdirSync(crashed.path)).toEqual(['session.json'])
+  })
+
+  it('[D6] keeps what another machine or another container may be running', async () => {
+    const foreign = {...identify(process.pid)!, pid: 2 ** 22 - 1}
+    const elsewhere = session('bbbbbbbb', {
+      session: {...foreign, bootId: 'another', host: 'another'},
+      createdAt: old().toISOString(),
+    })
+    const container = session('cccccccc', {session: {...foreign, namespace: 'pid:[1]'}, createdAt: old().toISOString()})
+    const served = createServer().listen(container.socket)
+    await once(served, 'listening')
+    await reap()
+    expect([elsewhere, container].map(({path: at}) => existsSync(at))).toEqual([true, true])
+    served.close()
+    await once(served, 'close')
+    await reap()
+    expect([elsewhere, container].map(({path: at}) => existsSync(at))).toEqual([true, false])
+  })
+
+  it('does nothing where there is nothing', async () => {
+    await reap()
     expect(readdirSync(folder)).toEqual([])
   })
 })

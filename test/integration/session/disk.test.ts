@@ -1,0 +1,60 @@
+import {spawnSync} from 'node:child_process'
+import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
+import path from 'node:path'
+import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync('/tmp/mdk-')
+  mkdirSync(path.join(folder, 'disk'))
+})
+afterEach(() => rmSync(folder, {recursive: true, force: true}))
+
+const sources = path.join(import.meta.dirname, '../../../src')
+
+/** Runs a script where `disk` is a file system of its own, mounted with these options. */
+function onDisk(options: string, script: string): string {
+  const shell = `mount -t tmpfs -o ${options} none "$DISK" && exec "$NODE" --input-type=module-typescript -e "$SCRIPT"`
+  const own = process.getuid?.() === 0 ? ['--mount'] : ['--user', '--map-root-user', '--mount']
+  const {stdout, stderr} = spawnSync('unshare', [...own, '/bin/sh', '-c', shell], {
+    env: {
+      ...process.env,
+      NODE: process.execPath,
+      NODE_NO_WARNINGS: '1',
+      DISK: path.join(folder, 'disk'),
+      SCRIPT: `import {stateRoot} from '${sources}/session/roots.ts'\nimport {SessionStore} from '${sources}/session/state.ts'
+        import {toReport} from '${sources}/errors/mirrord-error.ts'\nimport {identify} from '${sources}/util/process.ts'
+        import fs from 'node:fs'\nconst disk = process.env.DISK\n${script}`,
+    },
+    encoding: 'utf8',
+  })
+  return stdout || stderr
+}
+
+describe('the state of a session', () => {
+  it('is not put where nothing can be written', () => {
+    expect(onDisk('ro', `console.log(stateRoot({RUNNER_TEMP: disk, TMPDIR: '${folder}'}, 7))`)).toBe(
+      `${folder}/mirrord-7\n`,
+    )
+  })
+
+  it('that finds no room is reported with what to do, and leaves the record that was there', () => {
+    const said = onDisk(
+      'size=64k',
+      `const directory = new SessionStore(disk + '/m', 'aaaaaaaa').create()
+       const claim = {name: 'web', held: true, launcher: identify(process.pid)}
+       directory.claim(claim)
+       try { fs.writeFileSync(disk + '/filler', Buffer.alloc(100_000)) } catch {}
+       try { directory.claim({...claim, name: 'x'.repeat(10_000)}) } catch (error) {
+         console.log(JSON.stringify({...toReport(error), name: directory.readClaim().name, files: fs.readdirSync(directory.path)}))
+       }`,
+    )
+    expect(JSON.parse(said)).toMatchObject({
+      code: 'STATE_DIRECTORY',
+      exit: 'permission',
+      why: expect.stringContaining('ENOSPC') as string,
+      name: 'web',
+      files: ['name.json'],
+    })
+  })
+})
