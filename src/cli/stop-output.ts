@@ -1,7 +1,5 @@
 import {cancelledBy, exitCodes} from '../errors/exit-codes.ts'
 import type {StoppedSession} from '../session/stop.ts'
-import {logGroup} from './ci-log.ts'
-import {showFailure} from './failure.ts'
 
 /** What decides the exit code besides the sessions themselves. */
 export interface StopVerdict {
@@ -12,8 +10,15 @@ export interface StopVerdict {
 }
 
 /** Prints what was stopped; the result is the exit code: that of the first session that had failed, else 0. */
-export function reportStop(stopped: readonly StoppedSession[], {failOnError, cancelled}: StopVerdict): number {
-  if (stopped.length === 0) process.stdout.write('Nothing to stop: no mirrord session of this job is running.\n')
+export async function reportStop(
+  stopped: readonly StoppedSession[],
+  {failOnError, cancelled}: StopVerdict,
+): Promise<number> {
+  if (stopped.length === 0) {
+    process.stdout.write('Nothing to stop: no mirrord session of this job is running.\n')
+    return 0
+  }
+  const [{logGroup}, {showFailure}] = await Promise.all([import('./ci-log.ts'), import('./failure.ts')])
   const group = logGroup('mirrord ci stop', process.stdout, process.env)
   for (const session of stopped) {
     group.open()

@@ -1,4 +1,3 @@
-import net from 'node:net'
 import {isAlive, whereabouts} from '../util/process.ts'
 import type {SessionDirectory, SessionRecord} from './state.ts'
 
@@ -21,9 +20,10 @@ export async function isRunning(directory: SessionDirectory, record: SessionReco
 }
 
 /** True while somebody listens on the socket: the kernel refuses one whose owner has died. */
-export function serves(socketPath: string): Promise<boolean> {
+export async function serves(socketPath: string): Promise<boolean> {
+  const {connect} = await import('node:net') // a stop with nothing to stop does without
   return new Promise((resolve) => {
-    const socket = net.connect(socketPath)
+    const socket = connect(socketPath)
     const answer = (value: boolean) => {
       socket.destroy()
       resolve(value)

@@ -5,7 +5,6 @@ import {notFound} from './lookup.ts'
 import {nameOf} from './naming.ts'
 import {jobsIn, reapStale} from './reap.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from './state.ts'
-import {stopSession} from './stop-session.ts'
 
 /** A session that was stopped, or was found ended. */
 export interface StoppedSession {
@@ -64,9 +63,14 @@ export async function stopJobs(
  */
 export async function stopSessions(stores: readonly SessionStore[], options: StopOptions): Promise<StoppedSession[]> {
   const directories = select(stores, options.names)
-  const stopped = await Promise.all(directories.map((directory) => stopSession(directory, options)))
+  const stopped = directories.length > 0 ? await stopAll(directories, options) : []
   for (const store of stores) store.prune()
   return stopped.filter((session) => session !== undefined)
+}
+
+async function stopAll(directories: readonly SessionDirectory[], options: StopOptions) {
+  const {stopSession} = await import('./stop-session.ts') // not loaded where there is nothing to stop
+  return Promise.all(directories.map((directory) => stopSession(directory, options)))
 }
 
 function select(stores: readonly SessionStore[], names: readonly string[] | undefined): SessionDirectory[] {

@@ -63,7 +63,7 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
       signal: endingSignal(flags.signal),
       hurry: hurry.signal,
     })
-    const status = reportStop(stopped, {failOnError: flags['fail-on-error'], cancelled})
+    const status = await reportStop(stopped, {failOnError: flags['fail-on-error'], cancelled})
     await reportSessions(stopped, {
       reportDir: flags['report-dir'],
       version: this.config.version,
