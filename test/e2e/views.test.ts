@@ -53,8 +53,7 @@ const watched = (clients: number) =>
       readFileSync('/proc/net/unix', 'latin1')
         .split('\n')
         // The listening socket bears the name too.
-        .filter((line) => line.includes(job.folder) && line.endsWith('control.sock')).length ===
-      clients + 1,
+        .filter((line) => line.includes(job.folder) && line.endsWith('control.sock')).length > clients,
   )
 
 describe('with no session', () => {
