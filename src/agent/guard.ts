@@ -6,6 +6,7 @@ import {deferred, within} from '../util/time.ts'
 import {runCommand, runInNamespace} from './command.ts'
 import type {Log} from './log.ts'
 import {NatTable} from './redirect/backend.ts'
+import {forgetEnded} from './redirect/conntrack.ts'
 import {removeChains} from './redirect/rule-set.ts'
 import {chainNames} from './redirect/rules.ts'
 import {
@@ -209,6 +210,8 @@ export class Guard {
     )
     for (const result of results)
       if (result.status === 'rejected') this.#log('error', `cleaning up: ${(result.reason as Error).message}`)
+    const families = this.#tables.map(({family}) => family)
+    await forgetEnded(families, run, this.#log)
     return results.every((result) => result.status === 'fulfilled')
   }
 }

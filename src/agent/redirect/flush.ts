@@ -1,5 +1,6 @@
 import type {RunCommand} from '../command.ts'
 import type {Log} from '../log.ts'
+import {deleteEntries} from './conntrack.ts'
 import type {Family} from './rules.ts'
 
 /**
@@ -15,23 +16,16 @@ export async function flushEstablished(
   run: RunCommand,
   log: Log,
 ): Promise<void> {
-  const attempt = async (program: string, args: readonly string[], harmless: (stderr: string) => boolean) => {
-    try {
-      const {code, stderr} = await run(program, args)
-      // ss reports a refused kill on stderr and still exits with 0.
-      if (code !== 0 || stderr.trim() !== '')
-        if (!harmless(stderr))
-          log('warn', `flushing connections to port ${port}: ${program} exit ${code}: ${stderr.trim()}`)
-    } catch (error) {
-      log('warn', `flushing connections to port ${port}: ${program}: ${(error as Error).message}`)
-    }
-  }
+  const killed = run('ss', ['-K', '-H', '-n', '-t', 'sport', '=', `:${port}`]).then(
+    // ss reports a refused kill on stderr and still exits with 0.
+    ({code, stderr}) => (code !== 0 || stderr.trim() !== '' ? `exit ${code}: ${stderr.trim()}` : undefined),
+    (error: Error) => error.message,
+  )
   const text = String(port)
-  const deletions = (conntrack ? families : []).map((family) => {
-    const entries = ['--orig-port-dst', text, '--reply-port-src', text, '--state', 'ESTABLISHED']
-    const args = ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'tcp', ...entries]
-    return attempt('conntrack', args, (stderr) => /flow entries have been deleted/.test(stderr))
-  })
+  const filters = [['--orig-port-dst', text, '--reply-port-src', text, '--state', 'ESTABLISHED']]
+  const purpose = `flushing connections to port ${port}`
   // Subscribing waits for this: side by side it costs one process start instead of three.
-  await Promise.all([...deletions, attempt('ss', ['-K', '-H', '-n', '-t', 'sport', '=', `:${text}`], () => false)])
+  await deleteEntries(conntrack ? families : [], filters, purpose, run, log)
+  const failure = await killed
+  if (failure !== undefined) log('warn', `${purpose}: ss: ${failure}`)
 }

@@ -2,6 +2,7 @@ import {createServer, isIPv4, type Server, type Socket} from 'node:net'
 import {delay} from '../../util/time.ts'
 import type {RunCommand} from '../command.ts'
 import type {Log} from '../log.ts'
+import {forgetRedirected} from './conntrack.ts'
 import {flushEstablished} from './flush.ts'
 import {resetUnfinished, unfinished} from './unfinished.ts'
 import type {RuleSet} from './rule-set.ts'
@@ -132,6 +133,7 @@ export class Redirector {
       } finally {
         this.#ports.clear()
         await this.#rules.removeAll()
+        await this.#forget(ports)
       }
     })
   }
@@ -216,6 +218,11 @@ export class Redirector {
       return
     }
     this.#close(entry)
+    await this.#forget(ports)
+  }
+
+  #forget(ports: readonly number[]): Promise<void> {
+    return forgetRedirected(ports, this.#options.families, this.#run, this.#log)
   }
 
   /** Waits a moment until the kernel has nothing to send for these listeners any more, then ends what is left. */
