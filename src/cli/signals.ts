@@ -7,12 +7,13 @@ const stopping = ['SIGTTIN', 'SIGTTOU'] as const
 /** The signals of this process, for whoever has to pass them on or cancel what it does. */
 export const processSignals: SignalSource = {
   subscribe(listener, passed) {
-    const ignore = () => {}
     for (const signal of passed ?? cancelling) process.on(signal, listener)
-    if (passed) for (const signal of stopping) process.on(signal, ignore)
+    // Those stay: with the program's end known, one more ^C must not take the place of its status.
+    for (const signal of passed ? [...passed, ...stopping] : []) process.on(signal, ignore)
     return () => {
       for (const signal of passed ?? cancelling) process.off(signal, listener)
-      for (const signal of stopping) process.off(signal, ignore)
     }
   },
 }
+
+function ignore(): void {}

@@ -13,6 +13,8 @@ import {until} from './support/until.ts'
 /** In everything that must not be in a report. */
 const SECRET = 'tops3cret'
 const WRITTEN = 5000
+/** Not that of files.test.ts: both may be in one cluster. */
+const target = 'reported'
 
 const program = `
 const fs = require('fs'), http = require('http'), net = require('net')
@@ -42,12 +44,12 @@ let pod: string
 beforeAll(async () => {
   harness = await Harness.open()
   const {cluster, namespace} = harness
-  await cluster.create(namespace, filesManifests())
-  await cluster.waitAvailable(namespace, 'files')
-  const {metadata, status} = await cluster.pod(namespace, 'files')
+  await cluster.create(namespace, filesManifests(target))
+  await cluster.waitAvailable(namespace, target)
+  const {metadata, status} = await cluster.pod(namespace, target)
   pod = metadata!.name!
   podIp = status!.podIP!
-  address = await cluster.serviceUrl(namespace, 'files')
+  address = await cluster.serviceUrl(namespace, target)
   await new PodFiles(address.url).make(`${remote}/read`, SECRET)
 })
 afterAll(() => {
@@ -83,7 +85,7 @@ describe('the report of a session', () => {
     const outgoing = {unix_streams: [`^${remote}/socket$`]}
     writeFileSync(file, JSON.stringify({feature: {fs: 'write', network: {outgoing}}}))
     const words = [node, '-e', program, podIp]
-    expectExit(await job.start('--target', 'deployment/files', '-f', file, '--', ...words), 'success')
+    expectExit(await job.start('--target', `deployment/${target}`, '-f', file, '--', ...words), 'success')
     folder = job.outputFolders()[0]!
     early = read(folder)
     const statuses = [
@@ -110,7 +112,7 @@ describe('the report of a session', () => {
     const {session, phases, exit, failure} = report
     expect(session).toMatchObject({
       program: node,
-      target: 'deployment/files',
+      target: `deployment/${target}`,
       namespace: harness.namespace,
       pod,
       container: 'main',
@@ -181,7 +183,7 @@ describe('the report of a session', () => {
 test('a service that dies during the run is reported with its status, without its output', async () => {
   const job = harness.job()
   try {
-    expectExit(await job.start('--target', 'deployment/files', '--', node, '-e', program, podIp), 'success')
+    expectExit(await job.start('--target', `deployment/${target}`, '--', node, '-e', program, podIp), 'success')
     const [folder] = job.outputFolders()
     await ask(new http.Agent(), 'GET', '/crash').catch(() => undefined)
     await until('the last word of the report', () => Promise.resolve(read(folder!).session.endedAt !== undefined))

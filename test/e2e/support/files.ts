@@ -45,9 +45,9 @@ http.createServer((request, response) => {
 process.on('SIGTERM', () => process.exit(0))
 `
 
-/** The manifests as YAML documents (JSON is YAML). */
-export function filesManifests(): string {
-  const labels = {app: 'files'}
+/** The manifests of a Deployment and its Service as YAML documents (JSON is YAML). */
+export function filesManifests(name = 'files'): string {
+  const labels = {app: name}
   const container = {
     name: 'main',
     image: 'localhost/node:1',
@@ -56,7 +56,7 @@ export function filesManifests(): string {
     readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1},
   }
   const template = {metadata: {labels}, spec: {terminationGracePeriodSeconds: 2, containers: [container]}}
-  const metadata = {name: 'files'}
+  const metadata = {name}
   return [
     {
       apiVersion: 'apps/v1',
