@@ -34,8 +34,13 @@ readLines<LaunchRequest>(
 function launch(spec: SessionSpec): void {
   const log = logTo(outputFile(spec.outputDirectory ?? spec.directory, 'mirrord.log'), spec.config.ci.log_max)
   const emit = (event: LaunchEvent) => {
-    if (event.type === 'ready' && running) running.ready = true
     writeLine(pipe, event)
+    if (event.type !== 'ready' || !running || running.ready) return
+    running.ready = true
+    // Only now, and loaded only now: nobody waits for it.
+    import('./old-output.ts')
+      .then(({removeOldOutput}) => removeOldOutput(spec, log))
+      .catch((error: Error) => log(`output: ${error.message}`))
   }
   const session = new Session(spec, emit, log)
   running = {session, spec, ready: false}

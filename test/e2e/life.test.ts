@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
@@ -126,6 +126,21 @@ describe("the documentation's command lines", () => {
     const [output] = job.outputFolders()
     expect(output).toMatch(/\/mirrord\/go-[^/]+$/)
     expect(readFileSync(path.join(output!, 'stdout'), 'utf8')).toBe('local listens on 8080\n')
+    expectExit(await job.stop(), 'success')
+    await harness.nothingLeft(job)
+  })
+
+  test('[D30] removes output folders of a week ago, and says so in mirrord.log', async () => {
+    const then = Date.now() / 1000 - 8 * 24 * 3600
+    const old = path.join(job.folder, 'tmp/mirrord', `web-${Math.floor(then)}-0000000`)
+    mkdirSync(old, {recursive: true})
+    writeFileSync(path.join(old, 'mirrord.log'), '')
+    utimesSync(path.join(old, 'mirrord.log'), then, then)
+    expectExit(await job.start(...target, '--', ...server, '8080', 'local'), 'success')
+    await until('the end of the old folder', () => !existsSync(old))
+    const [output] = job.outputFolders()
+    const log = () => readFileSync(path.join(output!, 'mirrord.log'), 'utf8')
+    await until('the line in the log', () => log().includes('output: old folders removed: 1'))
     expectExit(await job.stop(), 'success')
     await harness.nothingLeft(job)
   })

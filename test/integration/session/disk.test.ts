@@ -24,7 +24,8 @@ function onDisk(options: string, script: string): string {
       DISK: path.join(folder, 'disk'),
       SCRIPT: `import {stateRoot} from '${sources}/session/roots.ts'\nimport {SessionStore} from '${sources}/session/state.ts'
         import {toReport} from '${sources}/errors/mirrord-error.ts'\nimport {identify} from '${sources}/util/process.ts'
-        import fs from 'node:fs'\nconst disk = process.env.DISK\n${script}`,
+        import fs from 'node:fs'\nimport {execFileSync} from 'node:child_process'
+        import {removeOldOutput} from '${sources}/session/old-output.ts'\nconst disk = process.env.DISK\n${script}`,
     },
     encoding: 'utf8',
   })
@@ -56,5 +57,31 @@ describe('the state of a session', () => {
       name: 'web',
       files: ['name.json'],
     })
+  })
+})
+
+describe('[D30] old output folders', () => {
+  it('that cannot be removed are told in the log, and fail nothing', () => {
+    const said = onDisk(
+      'mode=755',
+      `const old = Date.now() / 1000 - 9 * 24 * 3600
+       for (const unique of ['0000001', '0000002']) {
+         const folder = disk + '/web-' + Math.floor(old) + '-' + unique
+         fs.mkdirSync(folder)
+         fs.writeFileSync(folder + '/mirrord.log', '')
+         fs.utimesSync(folder + '/mirrord.log', old, old)
+       }
+       execFileSync('mount', ['-o', 'remount,ro', disk])
+       const session = {config: {ci: {}}, outputDirectory: disk + '/own', environment: {}}
+       await removeOldOutput(session, (line) => console.log(line))
+       await removeOldOutput({...session, outputDirectory: disk + '/none/own'}, (line) => console.log(line))
+       console.log(fs.readdirSync(disk).length)`,
+    )
+    expect(said.split('\n')).toEqual([
+      expect.stringMatching(/^output: old folders that could not be removed: 2 \(EROFS/),
+      expect.stringMatching(/^output: old folders could not be looked for: ENOENT/),
+      '2',
+      '',
+    ])
   })
 })
