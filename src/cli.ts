@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
-import {Config, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
+import {Config, Errors, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
 import {normalizeArguments} from './cli/arguments.ts'
 import {exitCodes} from './errors/exit-codes.ts'
 
@@ -52,6 +52,8 @@ function prepare(argv: readonly string[], config: Config): string[] {
 }
 
 async function fail(error: unknown, argv: readonly string[]): Promise<void> {
+  // `this.exit`: said what there was to say, and nothing is to be loaded for it.
+  if (error instanceof Errors.ExitError) process.exit(error.oclif.exit)
   // Only where something is wrong: a command that works does not load it.
   const {failureReport, showFailure} = await import('./cli/failure.ts')
   const report = failureReport(error, argv)

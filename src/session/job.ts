@@ -1,5 +1,5 @@
-import {createHash} from 'node:crypto'
 import {systemOf} from '../ci/index.ts'
+import {fnv1a} from '../util/hash.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -16,7 +16,7 @@ export interface JobIdentity {
  * (src/ci/systems.ts), else the user and this boot of the machine.
  */
 export function jobIdentity(env: Environment, machine: {uid: number; bootId: string}): JobIdentity {
-  const digest = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8)
+  const digest = (...parts: string[]) => fnv1a(parts.join('\0'))
   const user = String(machine.uid)
   if (env.MIRRORD_CI_JOB) return {id: digest('override', user, env.MIRRORD_CI_JOB), source: 'MIRRORD_CI_JOB'}
   const system = systemOf(env)

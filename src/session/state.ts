@@ -1,4 +1,3 @@
-import {randomBytes} from 'node:crypto'
 import {
   chmodSync,
   lstatSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
+import {randomId} from '../util/hash.ts'
 import type {ProcessId} from '../util/process.ts'
 import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
@@ -84,7 +84,7 @@ export class SessionStore {
   create(): SessionDirectory {
     try {
       for (let attempt = 1; ; attempt++) {
-        const id = randomBytes(4).toString('hex')
+        const id = randomId()
         try {
           privateDirectory(path.dirname(this.directory))
           privateDirectory(this.directory)
@@ -207,7 +207,7 @@ export class SessionDirectory {
 }
 
 function writeWhole(file: string, value: unknown): void {
-  const temporary = `${file}.${randomBytes(4).toString('hex')}`
+  const temporary = `${file}.${randomId()}`
   try {
     writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`, {mode: 0o600})
     renameSync(temporary, file)

@@ -43,7 +43,7 @@ function stoppedSession(job: string, changes: Partial<StoppedSession> = {}): Sto
     program: 'node',
     reportText: leftReport(directory, record),
     ...changes,
-  } as StoppedSession
+  }
 }
 
 function capture(): {out: string[]; err: string[]} {
