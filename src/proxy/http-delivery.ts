@@ -2,6 +2,7 @@ import http from 'node:http'
 import type net from 'node:net'
 import type {BodyFrame, ClientMessage, HeaderLine, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
 import type {Endpoint} from './addresses.ts'
+import {readToEnd} from './dial.ts'
 import type {FlowControl} from './flow.ts'
 import type {TrafficObserver} from './observer.ts'
 import {TunnelStream} from './tunnel-stream.ts'
@@ -75,6 +76,16 @@ export class HttpDelivery {
     }
   }
 
+  /** Resolves when what the program had written for each request was read. */
+  async lastBytes(): Promise<void> {
+    await Promise.all([...this.#exchanges.values()].map((exchange) => exchange.lastBytes()))
+  }
+
+  /** The program has ended: what it has not answered is told as such. */
+  end(): void {
+    for (const exchange of this.#exchanges.values()) exchange.end()
+  }
+
   #chunked(message: Extract<IncomingTraffic, {type: 'HttpRequestChunked'}>['value']): void {
     switch (message.type) {
       case 'StartV1': {
@@ -108,6 +119,7 @@ class Exchange {
   readonly #head: Head
   readonly #ports: HttpDeliveryPorts
   readonly #ended: () => void
+  #socket?: net.Socket
   #request?: http.ClientRequest
   #upgraded?: TunnelStream
   /** Frames that arrive before the program's connection is made. */
@@ -149,6 +161,16 @@ class Exchange {
     this.#upgraded?.receive(bytes)
   }
 
+  /** Resolves when what the program had written was read; what is not dialled yet has nothing. */
+  async lastBytes(): Promise<void> {
+    if (this.#socket) await readToEnd(this.#socket)
+  }
+
+  /** The program has ended. */
+  end(): void {
+    this.#tell(undefined)
+  }
+
   /** The agent is done with the exchange: after success, or because the original client went away. */
   close(): void {
     if (this.#upgraded) return this.#upgraded.close()
@@ -164,6 +186,7 @@ class Exchange {
       release()
     })
     if (this.#over) return void socket.destroy()
+    this.#socket = socket
     const {method, uri, headers} = this.#head
     const request = http.request({
       createConnection: () => socket,

@@ -1,6 +1,8 @@
 import net from 'node:net'
 import type {ClientMessage, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
-import type {Endpoint, SourcePorts} from './addresses.ts'
+import {within} from '../util/time.ts'
+import type {Endpoint} from './addresses.ts'
+import {dial, readToEnd, type DialPorts} from './dial.ts'
 import type {FlowControl} from './flow.ts'
 import {HttpDelivery} from './http-delivery.ts'
 import {HttpWatch} from './http-watch.ts'
@@ -19,18 +21,12 @@ export interface LocalListener {
 }
 
 /** What the incoming proxy needs of the rest of the session. */
-export interface IncomingPorts {
-  /** The session's own loopback address: dials come from it. */
-  address: string
-  sources: SourcePorts
+export interface IncomingPorts extends DialPorts {
   send(message: ClientMessage): boolean
   flow: FlowControl
   /** Resolves when the agent has the redirection in place; rejects when it refuses. */
   subscribe(port: number): Promise<void>
   unsubscribe(port: number): void
-  /** Announces a dial to the trap before it is made. Absent without interception. */
-  registerPeer?(source: Endpoint, peer: Endpoint, local: Endpoint): Promise<void>
-  forgetPeer?(source: Endpoint): void
   warn(text: string): void
   observer?: TrafficObserver
 }
@@ -40,10 +36,12 @@ interface Followed {
   stream: TunnelStream | PendingStream
   bytes: ByteCounter
   http: HttpWatch
+  /** Once it is dialled. */
+  socket?: net.Socket
 }
 
-/** Dials that meet a used source port try the next one; more than a few in a row mean that something else is wrong. */
-const DIAL_ATTEMPTS = 20
+/** What a program that has ended had written is read within this time, unless the tunnel is full. */
+const LAST_BYTES_MS = 500
 
 /** Stolen TCP connections: subscriptions follow the program's listeners, each connection is dialled to its listener. */
 export class IncomingProxy {
@@ -59,8 +57,13 @@ export class IncomingProxy {
     this.#ports = ports
     const {send, flow, warn, observer = unobserved} = ports
     this.#observer = observer
-    const dial = (port: number, peer: Endpoint | undefined) => this.#dialForRequest(port, peer)
-    this.#http = new HttpDelivery({send, flow, warn, observer, dial})
+    this.#http = new HttpDelivery({
+      send,
+      flow,
+      warn,
+      observer,
+      dial: (port, peer) => this.#dialForRequest(port, peer),
+    })
   }
 
   /** The pod's ports whose traffic is delivered now. */
@@ -108,6 +111,17 @@ export class IncomingProxy {
     this.#listeners.clear()
   }
 
+  /**
+   * The program has ended: reads what it had still written, then tells of every request that it has left without an answer.
+   * Nothing else would: a caller that keeps its side open keeps the connection from ending.
+   */
+  async end(): Promise<void> {
+    const sockets = [...this.#streams.values()].flatMap(({socket}) => socket ?? [])
+    await within(LAST_BYTES_MS, Promise.all([...sockets.map((socket) => readToEnd(socket)), this.#http.lastBytes()]))
+    for (const {http} of this.#streams.values()) http.end()
+    this.#http.end()
+  }
+
   /** Stolen traffic from the agent. */
   receive(message: IncomingTraffic): void {
     if (this.#http.receive(message)) return
@@ -148,7 +162,7 @@ export class IncomingProxy {
     this.#streams.set(connectionId, followed)
     const peer = {address: connection.remoteAddress, port: connection.sourcePort}
     const local = {address: connection.localAddress, port}
-    this.#dial(listener.actual, peer, local).then(
+    dial(listener.actual, peer, local, this.#ports).then(
       ({socket, source}) => this.#join(connectionId, {...followed, pending}, socket, source),
       (error: Error) => {
         this.#streams.delete(connectionId)
@@ -184,7 +198,7 @@ export class IncomingProxy {
       },
       flow,
     )
-    this.#streams.set(connectionId, {stream, bytes: counter, http})
+    this.#streams.set(connectionId, {stream, bytes: counter, http, socket})
     for (const bytes of pending.chunks) stream.receive(bytes)
     if (pending.closed) stream.close()
   }
@@ -194,28 +208,8 @@ export class IncomingProxy {
     const listener = this.#listeners.get(port)?.at(-1)
     if (!listener) throw new Error(`nothing listens on port ${port} any more`)
     const shown = peer ?? {address: '127.0.0.1', port: 0}
-    const {socket, source} = await this.#dial(listener.actual, shown, {address: listener.actual.address, port})
+    const {socket, source} = await dial(listener.actual, shown, {address: listener.actual.address, port}, this.#ports)
     return {socket, release: () => this.#ports.forgetPeer?.(source)}
-  }
-
-  /** Connects to the listener from a source address that the trap has been told of. */
-  async #dial(target: Endpoint, peer: Endpoint, local: Endpoint): Promise<{socket: net.Socket; source: Endpoint}> {
-    let refused: Error | undefined
-    for (const [host, from] of dialPairs(target.address, this.#ports.address)) {
-      for (let attempt = 0; attempt < DIAL_ATTEMPTS; attempt++) {
-        const source = {address: from, port: this.#ports.sources.next()}
-        await this.#ports.registerPeer?.(source, peer, local)
-        try {
-          return {socket: await connect(host, target.port, source), source}
-        } catch (error) {
-          this.#ports.forgetPeer?.(source)
-          const {code} = error as NodeJS.ErrnoException
-          refused = error as Error
-          if (code !== 'EADDRINUSE' && code !== 'EADDRNOTAVAIL') break
-        }
-      }
-    }
-    throw refused ?? new Error('no address to dial')
   }
 
   #forget(listenerId: number): number | undefined {
@@ -242,32 +236,4 @@ class PendingStream {
   close(): void {
     this.closed = true
   }
-}
-
-/** Where to dial a listener, and from where. A dual-stack or IPv6-only `::` listener is tried with IPv4 first. */
-function dialPairs(address: string, own: string): (readonly [string, string])[] {
-  const four = ['127.0.0.1', own] as const
-  const six = ['::1', '::1'] as const
-  if (address === '0.0.0.0') return [four]
-  if (address === '::') return [four, six]
-  return address.includes(':') ? [[address, address]] : [[address, address.startsWith('127.') ? own : address]]
-}
-
-function connect(host: string, port: number, source: Endpoint): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect({
-      host,
-      port,
-      localAddress: source.address,
-      localPort: source.port,
-      noDelay: true,
-      allowHalfOpen: true,
-    })
-    socket.pause()
-    socket.once('error', reject)
-    socket.once('connect', () => {
-      socket.off('error', reject)
-      resolve(socket)
-    })
-  })
 }

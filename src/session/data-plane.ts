@@ -192,8 +192,9 @@ export class DataPlane {
     return {ports: this.incoming.delivered}
   }
 
-  /** Ends every relay; connections of the program are reset. The agent's connection is the owner's. */
-  close(): void {
+  /** Ends every relay, of a program that is gone; its connections are reset. The agent's connection is the owner's. */
+  async close(): Promise<void> {
+    await this.incoming.end()
     this.#dns?.close()
     this.tcp.close()
     this.udp.close()

@@ -1,10 +1,11 @@
 import {once} from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
-import {afterEach, expect, it} from 'vitest'
+import {afterEach, describe, expect, it} from 'vitest'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../../../src/proxy/addresses.ts'
 import {FlowControl} from '../../../src/proxy/flow.ts'
 import {IncomingProxy} from '../../../src/proxy/incoming.ts'
+import {uncounted, unobserved} from '../../../src/proxy/observer.ts'
 import {
   decodeClientMessage,
   encodeClientMessage,
@@ -35,6 +36,7 @@ async function stage(handler: http.RequestListener) {
   const {port} = server.address() as net.AddressInfo
   const sent: Steal[] = []
   const peers: Endpoint[] = []
+  const told: string[] = []
   const proxy = new IncomingProxy({
     address: pickLoopbackAddress(),
     sources: new SourcePorts(),
@@ -49,6 +51,15 @@ async function stage(handler: http.RequestListener) {
     registerPeer: async (_source, peer) => void peers.push(peer),
     forgetPeer: () => {},
     warn: () => {},
+    observer: {
+      ...unobserved,
+      incoming(port) {
+        told.push(`connection of ${port}`)
+        return uncounted
+      },
+      request: ({method, path, port, stolen, status}) =>
+        void told.push(`${method} ${path} of ${port}${stolen ? '' : ' passed'}: ${status ?? 'none'}`),
+    },
   })
   await proxy.listen({id: 1, port: 80, actual: {address: '127.0.0.1', port}})
   const start = (
@@ -98,7 +109,7 @@ async function stage(handler: http.RequestListener) {
     const first = chunks().find(({type}) => type === 'Start')
     return first?.type === 'Start' ? first.value.internalResponse : undefined
   }
-  return {proxy, sent, peers, start, chunks, responded, text, head, server}
+  return {proxy, sent, peers, told, start, chunks, responded, text, head, server}
 }
 
 const legacy = (sent: Steal[]) =>
@@ -223,4 +234,88 @@ it('the original client goes away: the local request is cancelled', async () => 
   )
   agent.proxy.receive({type: 'Close', value: {connectionId: 7}})
   await until('the cancelled request', () => closed)
+})
+
+describe('the report is told', () => {
+  const asked = 'GET /a?b=1 of 80'
+  /** The exchange is over for the agent. */
+  const close = (agent: Awaited<ReturnType<typeof stage>>) =>
+    agent.proxy.receive({type: 'Close', value: {connectionId: 7}})
+
+  it('of a request with its answer, once', async () => {
+    const agent = await stage((_, response) => response.writeHead(201).end('made'))
+    agent.start({method: 'POST', uri: 'http://echo/a?b=1', version: 'HTTP/1.1'})
+    await agent.responded()
+    close(agent)
+    await agent.proxy.end()
+    expect(agent.told).toEqual(['connection of 80', 'POST http://echo/a?b=1 of 80: 201'])
+  })
+
+  it('of an upgrade when it is made', async () => {
+    const agent = await stage(() => {})
+    agent.start({
+      uri: '/a?b=1',
+      headers: [
+        ['connection', 'upgrade'],
+        ['upgrade', 'echo'],
+      ],
+    })
+    await until('the request', () => agent.told.length === 2)
+    close(agent)
+    await agent.proxy.end()
+    expect(agent.told).toEqual(['connection of 80', `${asked}: 101`])
+  })
+
+  it('of a request that the program breaks off, with the status that it had given', async () => {
+    const agent = await stage((request, response) => {
+      response.writeHead(200, {'content-length': 100}).write('part')
+      setImmediate(() => request.socket.destroy())
+    })
+    agent.start({uri: '/a?b=1'})
+    await until('the error', () => agent.chunks().some(({type}) => type === 'Error'))
+    expect(agent.told).toEqual(['connection of 80', `${asked}: 200`])
+  })
+
+  it('of a request whose program dies, not of the 502 that we answer for it', async () => {
+    const agent = await stage((request) => request.socket.destroy())
+    agent.start({uri: '/a?b=1'})
+    await until('our answer', () => legacy(agent.sent).length === 1)
+    close(agent)
+    expect(legacy(agent.sent)[0]).toMatchObject({status: 502})
+    expect(agent.told).toEqual(['connection of 80', `${asked}: none`])
+  })
+
+  it('of a request whose program nothing reaches', async () => {
+    const agent = await stage(() => {})
+    agent.server.close()
+    agent.start({uri: '/a?b=1'})
+    await until('our answer', () => legacy(agent.sent).length === 1)
+    expect(agent.told).toEqual([`${asked}: none`])
+  })
+
+  it('of a request whose caller goes away', async () => {
+    const agent = await stage(() => {})
+    agent.start({uri: '/a?b=1'})
+    await until('the connection', () => agent.told.length === 1)
+    close(agent)
+    expect(agent.told).toEqual(['connection of 80', `${asked}: none`])
+  })
+
+  it.each([
+    ['that waits for its answer when the program ends', undefined, 'none'],
+    ['that the program answers as the last thing that it does', 200, '200'],
+  ] as const)('of a request %s', async (_, status, expected) => {
+    const {promise, resolve} = Promise.withResolvers<http.ServerResponse>()
+    const agent = await stage((_, response) => resolve(response))
+    agent.start({uri: '/a?b=1'})
+    const response = await promise
+    const {socket} = response
+    if (status) response.writeHead(status, {connection: 'close'}).end()
+    else socket!.end()
+    if (!socket!.writableFinished) await once(socket!, 'finish')
+    await agent.proxy.end()
+    expect(agent.told).toEqual(['connection of 80', `${asked}: ${expected}`])
+    close(agent)
+    expect(agent.told).toHaveLength(2)
+  })
 })

@@ -4,6 +4,7 @@ import {afterEach, describe, expect, it} from 'vitest'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../../../src/proxy/addresses.ts'
 import {FlowControl} from '../../../src/proxy/flow.ts'
 import {IncomingProxy} from '../../../src/proxy/incoming.ts'
+import {unobserved, type TrafficObserver} from '../../../src/proxy/observer.ts'
 import type {ClientMessage} from '../../../src/protocol/index.ts'
 import {Cleanup, hasIPv6, until} from './sockets.ts'
 
@@ -34,6 +35,7 @@ function stage(options: {refuse?: string; source?: number[]} = {}) {
   const peers = new Map<string, {peer: Endpoint; local: Endpoint}>()
   const sources = new SourcePorts()
   const wanted = [...(options.source ?? [])]
+  const requests: Parameters<TrafficObserver['request']>[0][] = []
   const proxy = new IncomingProxy({
     address: pickLoopbackAddress(),
     sources: {next: () => wanted.shift() ?? sources.next()} as SourcePorts,
@@ -52,6 +54,7 @@ function stage(options: {refuse?: string; source?: number[]} = {}) {
     },
     forgetPeer: ({address, port}) => void peers.delete(`${address}:${port}`),
     warn: (text) => void calls.push(`warn: ${text}`),
+    observer: {...unobserved, request: (request) => void requests.push(request)},
   })
   const arrive = (connectionId: number, destinationPort = 80) =>
     proxy.receive({
@@ -72,7 +75,8 @@ function stage(options: {refuse?: string; source?: number[]} = {}) {
     )
   const text = (connectionId: number) => Buffer.concat(answers(connectionId)).toString()
   const dropped = () => sent.flatMap((message) => (message.type === 'ConnectionUnsubscribe' ? [message.value] : []))
-  return {proxy, sent, calls, peers, arrive, data, answers, text, dropped}
+  const told = () => requests.map(({method, path, port, status}) => `${method} ${path} of ${port}: ${status ?? 'none'}`)
+  return {proxy, sent, calls, peers, arrive, data, answers, text, dropped, told}
 }
 
 describe('subscriptions', () => {
@@ -230,5 +234,69 @@ describe('a stolen connection', () => {
       data(id, `c${id}`)
     }
     await until('every answer', () => ids.every((id) => text(id) === `got c${id}`))
+  })
+})
+
+describe('requests at the end of the program', () => {
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: echo\r\n\r\n`
+  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+
+  /** Each has arrived at the program, on a connection of its own that its caller keeps open. */
+  async function delivered(...paths: string[]) {
+    const it = stage()
+    const {connections, actual} = await program()
+    await it.proxy.listen({id: 1, port: 80, actual})
+    for (const [id, path] of paths.entries()) {
+      it.arrive(id)
+      it.data(id, request(path))
+    }
+    await until('the requests', () => connections.filter(({text}) => text.endsWith('\r\n\r\n')).length === paths.length)
+    const of = (path: string) => connections.find(({text}) => text === request(path))!.socket
+    return {...it, of}
+  }
+
+  it('are told as not answered, also while their callers keep the connections open', async () => {
+    const {proxy, of, told} = await delivered('/crash', '/reset')
+    // As the kernel does when a process ends: a reset where it had not read everything.
+    of('/crash').end()
+    of('/reset').resetAndDestroy()
+    await proxy.end()
+    expect(told().sort()).toEqual(['GET /crash of 80: none', 'GET /reset of 80: none'])
+  })
+
+  it('are told as answered when the answer was the last thing that it wrote, and the caller gets it', async () => {
+    const {proxy, of, told, text} = await delivered('/last')
+    of('/last').end(answer)
+    await once(of('/last'), 'finish')
+    await proxy.end()
+    expect(told()).toEqual(['GET /last of 80: 200'])
+    expect(text(0)).toBe(answer)
+  })
+
+  it('are told once, whatever follows', async () => {
+    const {proxy, of, told} = await delivered('/crash')
+    of('/crash').end()
+    await proxy.end()
+    await proxy.end()
+    proxy.receive({type: 'Data', value: {connectionId: 0, bytes: new Uint8Array()}})
+    proxy.receive({type: 'Close', value: {connectionId: 0}})
+    await until('the end of the connection', () => of('/crash').closed)
+    expect(told()).toEqual(['GET /crash of 80: none'])
+  })
+
+  it('are told though something outside of its tree keeps its connection open', async () => {
+    const {proxy, told} = await delivered('/kept')
+    await proxy.end()
+    expect(told()).toEqual(['GET /kept of 80: none'])
+  })
+
+  it('are told while the connection to it is still being made', async () => {
+    const {proxy, arrive, data, told} = stage()
+    const {actual} = await program()
+    await proxy.listen({id: 1, port: 80, actual})
+    arrive(0)
+    data(0, request('/early'))
+    await proxy.end()
+    expect(told()).toEqual(['GET /early of 80: none'])
   })
 })

@@ -64,7 +64,7 @@ it('[INC-29] a refused port fails the listen alone: the program goes on, and may
   const {config} = await resolveConfig({cwd: directory, env: {}, flags: {}})
   config.feature.network.incoming.mode = 'steal'
   const dataPlane = new DataPlane(agent, join(directory, 'private'), () => {})
-  undo.push(() => dataPlane.close())
+  undo.push(() => void dataPlane.close())
   const words = [taken, free, forbidden, taken].map(String)
   const spec: Partial<SessionSpec> = {
     trapPath,

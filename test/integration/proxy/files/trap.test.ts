@@ -134,7 +134,7 @@ console.log(require('child_process').execFileSync('dd', ['if=${TOP}/numbers', 'b
       expect([plane.files, running.warnings]).toEqual([undefined, []])
       expect(requests).not.toHaveBeenCalled()
     } finally {
-      plane.close()
+      await plane.close()
       fs.rmSync(place, {recursive: true})
     }
   })
