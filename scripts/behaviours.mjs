@@ -10,7 +10,7 @@ import {setup} from './setup.mjs'
 await main(async () => {
   await setup('test')
   const folder = mkdtempSync(join(tmpdir(), 'mirrord-behaviours-'))
-  const args = ['-t', String.raw`\[[A-Z]{2,4}-\d+`]
+  const args = ['-t', String.raw`\[(?:[A-Z]{2,4}-|D)\d+`]
   const env = {MIRRORD_E2E_KUBECONFIG: ''}
   try {
     const suites = [

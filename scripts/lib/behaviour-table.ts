@@ -1,7 +1,8 @@
-// Puts the behaviours of test/behaviours/rows.ts and the results of vitest (JSON files named as arguments) together: one line a
+// Puts the behaviours and defects of test/behaviours and the results of vitest (JSON files named as arguments) together: one line a
 // row on stdout, exit code 1 when a row that must be shown is not. Run by scripts/behaviours.mjs and scripts/test.mjs.
 import {readFileSync} from 'node:fs'
 import {exitCodes} from '../../src/errors/exit-codes.ts'
+import {defects} from '../../test/behaviours/defects.ts'
 import {behaviours, finished, type Behaviour} from '../../test/behaviours/rows.ts'
 
 interface Assertion {
@@ -18,12 +19,14 @@ interface Shown {
   outcome: Outcome
 }
 
-const tag = /\[([A-Z]{2,3}-\d+(?:, [A-Z]{2,3}-\d+)*)\]/g
+const rows = [...behaviours, ...defects]
+// `[LIF-05]`, `[LIF-05, D12]`; exit codes have four letters.
+const tag = /\[((?:[A-Z]{2,3}-|D)\d+(?:, (?:[A-Z]{2,3}-|D)\d+)*)\]/g
 const outcomes: Record<string, Outcome> = {passed: 'passed', failed: 'failed'}
 
 /** Which tests show which row. */
 function collect(files: readonly string[]): {shown: Map<string, Shown[]>; strangers: Set<string>} {
-  const shown = new Map<string, Shown[]>(behaviours.map(({id}) => [id, []]))
+  const shown = new Map<string, Shown[]>(rows.map(({id}) => [id, []]))
   const strangers = new Set<string>()
   for (const file of files) {
     const {testResults} = JSON.parse(readFileSync(file, 'utf8')) as Results
@@ -62,7 +65,7 @@ function judge({owner, priority, differs}: Behaviour, tests: readonly Shown[]): 
 const {shown, strangers} = collect(process.argv.slice(2))
 const counts = new Map<string, number>()
 const bad: string[] = []
-for (const behaviour of behaviours) {
+for (const behaviour of rows) {
   const {id, priority, owner, name, differs} = behaviour
   const tests = shown.get(id) ?? []
   const {result, good} = judge(behaviour, tests)
@@ -82,7 +85,7 @@ for (const [name, row] of Object.entries(exitCodes)) {
   exits.delete(row.code)
 }
 for (const code of exits.keys()) bad.push(`EXIT-${code}: a test names it, src/errors/exit-codes.ts does not`)
-for (const id of strangers) bad.push(`${id}: a test names it, test/behaviours/rows.ts does not`)
+for (const id of strangers) bad.push(`${id}: a test names it, test/behaviours does not`)
 console.log(`behaviours: ${[...counts].map(([result, count]) => `${count} ${result}`).join(', ')}`)
 for (const line of bad) console.log(`behaviours: ${line}`)
 process.exitCode = bad.length > 0 ? 1 : 0

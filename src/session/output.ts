@@ -1,8 +1,8 @@
 import {spawn, type ChildProcess} from 'node:child_process'
 import {closeSync, constants, openSync} from 'node:fs'
 import type {Duplex} from 'node:stream'
-import {MirrordError} from '../errors/mirrord-error.ts'
 import {within} from '../util/time.ts'
+import {outputUnusable} from './disk.ts'
 import type {Log} from './log.ts'
 import {outputFile} from './output-files.ts'
 
@@ -58,7 +58,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
       copier.release()
       void copier.finish(AbortSignal.abort())
     }
-    throw refusal(directory, error)
+    throw outputUnusable(directory, error)
   }
   return {
     stdout: copiers[0]!.fd,
@@ -75,22 +75,9 @@ function filesOnly(directory: string): Output {
     for (const name of ['stdout', 'stderr'] as const) open.push(openSync(outputFile(directory, name), 'a', 0o644))
   } catch (error) {
     release()
-    throw refusal(directory, error)
+    throw outputUnusable(directory, error)
   }
   return {stdout: open[0]!, stderr: open[1]!, release, finish: async () => {}}
-}
-
-function refusal(directory: string, cause: unknown): MirrordError {
-  return new MirrordError(
-    {
-      code: 'OUTPUT_FILES',
-      exit: 'permission',
-      what: `The files for the program's output cannot be opened in ${directory}.`,
-      why: (cause as Error).message,
-      next: ['Set ci.output_dir in the configuration to a folder that this user can write to.'],
-    },
-    {cause},
-  )
 }
 
 /** The process that copies one stream. */

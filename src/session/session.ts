@@ -1,4 +1,3 @@
-import path from 'node:path'
 import {getSystemErrorName} from 'node:util'
 import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 import {loadCluster, type Cluster, type ResolvedTarget} from '../kube/index.ts'
@@ -18,6 +17,7 @@ import {
 import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
+import {diskFailure} from './disk.ts'
 import {
   afterRefusals,
   agentLost,
@@ -42,7 +42,7 @@ import {ReportFile} from './report-file.ts'
 import {runProgram, type Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
 import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
-import {SessionDirectory, SessionStore, type SessionRecord} from './state.ts'
+import {SessionDirectory, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
 
 /** The agent's pod must be gone within this time after its Job was deleted. */
@@ -139,7 +139,8 @@ export class Session {
       await Promise.race([start, this.#ending.promise])
       end = await this.#ending.promise
     } catch (error) {
-      end = this.#requested ?? {by: 'failure', failure: toReport(error), graceMs: DEFAULT_GRACE_MS}
+      const failure = toReport(diskFailure(error, this.#directory.path))
+      end = this.#requested ?? {by: 'failure', failure, graceMs: DEFAULT_GRACE_MS}
     }
     const failure = await this.#end(end, start)
     await this.#output?.finish(this.#impatient.signal)
@@ -148,15 +149,10 @@ export class Session {
     if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
     else if (this.#spec.foreground) this.#emitExit(failure)
     // How a program ended during the run stays on record, for `ci stop` and `ci wait`; everything else leaves nothing.
-    if (!started || this.#spec.foreground || (!failure && end.by === 'request')) this.#removeState()
+    if (!started || this.#spec.foreground || (!failure && end.by === 'request')) this.#directory.removeWithJob()
     else this.#directory.keepRecord()
     this.#ended.resolve(failure)
     await control?.close()
-  }
-
-  #removeState(): void {
-    this.#directory.remove()
-    new SessionStore(path.dirname(path.dirname(this.#spec.directory)), this.#spec.job).prune()
   }
 
   #serveControl(): Promise<{close(): Promise<void>}> {

@@ -1,9 +1,10 @@
-import {closeSync, openSync} from 'node:fs'
+import {closeSync, openSync, rmdirSync} from 'node:fs'
 import path from 'node:path'
 import {detectCi} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
 import {identify} from '../util/process.ts'
 import {currentJob} from './current-job.ts'
+import {outputUnusable, stateUnusable} from './disk.ts'
 import {reportPlace} from './left-report.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {claimName} from './naming.ts'
@@ -106,7 +107,7 @@ async function launch(
     intercept: request.intercept,
     wait: request.wait,
   }
-  const logFd = openSync(path.join(outputDirectory ?? directory.path, 'mirrord.log'), 'a', 0o600)
+  const logFd = openLog(directory.path, outputDirectory)
   try {
     return await launchSession(spec, {
       sessionEntry: path.join(request.lib, 'session', 'main.js'),
@@ -116,5 +117,16 @@ async function launch(
     })
   } finally {
     closeSync(logFd)
+  }
+}
+
+/** The file to which the session's process writes. Errors: MirrordError OUTPUT_FILES or STATE_DIRECTORY (exit 81). */
+function openLog(stateDirectory: string, outputDirectory: string | undefined): number {
+  try {
+    return openSync(path.join(outputDirectory ?? stateDirectory, 'mirrord.log'), 'a', 0o600)
+  } catch (error) {
+    if (outputDirectory === undefined) throw stateUnusable(stateDirectory, error)
+    rmdirSync(outputDirectory)
+    throw outputUnusable(outputDirectory, error)
   }
 }

@@ -14,6 +14,7 @@ import path from 'node:path'
 import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import {randomId} from '../util/hash.ts'
 import type {ProcessId} from '../util/process.ts'
+import {stateUnusable} from './disk.ts'
 import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
 import {followed, own, SOCKET_NAME, unlink} from './roots.ts'
@@ -97,7 +98,8 @@ export class SessionStore {
         }
       }
     } catch (error) {
-      throw unusable(this.directory, error)
+      this.prune() // a full disk may have taken the first of the directories
+      throw stateUnusable(this.directory, error)
     }
   }
 
@@ -112,10 +114,9 @@ export class SessionStore {
 
   /** Removes the job's directories and the user's roots where they are empty. */
   prune(): void {
-    for (const job of [this.directory, ...this.#others]) {
+    for (const directory of [this.directory, ...this.#others].flatMap((job) => [job, path.dirname(job)])) {
       try {
-        rmdirSync(job)
-        rmdirSync(path.dirname(job))
+        rmdirSync(directory)
       } catch {
         continue // not empty, or gone already: another start is using it
       }
@@ -204,6 +205,13 @@ export class SessionDirectory {
     rmSync(this.path, {recursive: true, force: true})
     unlink(this.path, process.getuid?.() ?? 0)
   }
+
+  /** Removes it, and the directories of its job and its user where they are empty then. */
+  removeWithJob(): void {
+    this.remove()
+    const job = path.dirname(this.path)
+    new SessionStore(path.dirname(job), path.basename(job)).prune()
+  }
 }
 
 function writeWhole(file: string, value: unknown): void {
@@ -213,22 +221,8 @@ function writeWhole(file: string, value: unknown): void {
     renameSync(temporary, file)
   } catch (error) {
     rmSync(temporary, {force: true}) // a full disk keeps the empty file
-    throw unusable(path.dirname(file), error)
+    throw stateUnusable(path.dirname(file), error)
   }
-}
-
-function unusable(directory: string, error: unknown): MirrordError {
-  if (error instanceof MirrordError) return error
-  return new MirrordError(
-    {
-      code: 'STATE_DIRECTORY',
-      exit: 'permission',
-      what: `The session's state cannot be written below ${directory}.`,
-      why: (error as Error).message,
-      next: ['Make room there, or set RUNNER_TEMP or TMPDIR to a folder that this user can write to.'],
-    },
-    {cause: error},
-  )
 }
 
 function readWhole(file: string): unknown {

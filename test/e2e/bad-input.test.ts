@@ -152,7 +152,7 @@ const rows: Row[] = [
     args: () => ['--target', 'nonsense/echo'],
   },
   {
-    what: 'a program that is not on PATH',
+    what: 'a program that is not on PATH [LIF-13]',
     exit: 'programNotFound',
     code: 'PROGRAM_NOT_FOUND',
     says: ['no-such-program'],

@@ -50,7 +50,7 @@ describe.each([
   const start = () => (tee ? withOutputDirectory().args : foreground)
 
   test.each([
-    ['[LIF-03, LIF-04, D14, D16] its own status', 'echo out; echo err >&2; exit 7', 7],
+    ['[LIF-03, LIF-04, D14] its own status', 'echo out; echo err >&2; exit 7', 7],
     ['0', 'echo out; echo err >&2', 0],
     ['128 + SIGKILL', 'echo out; echo err >&2; kill -KILL $$', 137],
     ['128 + SIGQUIT', 'ulimit -c 0; echo out; echo err >&2; kill -QUIT $$', 131],

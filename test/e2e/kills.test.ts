@@ -38,36 +38,55 @@ function agent(): {guard: number; child: number} {
 
 interface Killing {
   victim: string
-  pids: () => number[]
+  /** Behaviours and exit code that it shows. */
+  shows: string
+  kill: () => void | Promise<unknown>
   exit: ExitCodeName
 }
 
 const onAnyCluster: Killing[] = [
-  {victim: 'the session', pids: () => [job.session().pid], exit: 'programCrashed'},
-  {victim: 'the trap', pids: () => [job.trap().pid], exit: 'programCrashed'},
-  {victim: 'the program', pids: () => [job.program('server.mjs').pid], exit: 'programCrashed'},
+  {
+    victim: 'the session',
+    shows: '[CLN-07, LIF-25] [EXIT-74]',
+    kill: () => kill([job.session().pid]),
+    exit: 'programCrashed',
+  },
+  {victim: 'the trap', shows: '[EXIT-74]', kill: () => kill([job.trap().pid]), exit: 'programCrashed'},
+  {
+    victim: 'the program',
+    shows: '[CLN-06] [EXIT-74]',
+    kill: () => kill([job.program('server.mjs').pid]),
+    exit: 'programCrashed',
+  },
+  {
+    victim: "the agent's pod, by its deletion,",
+    shows: '[LIF-24] [EXIT-53]',
+    kill: () => harness.cluster.deleteAgents(harness.namespace),
+    exit: 'agentLost',
+  },
 ]
 const whereAgentsAreLocal: Killing[] = [
-  {victim: "the agent's child", pids: () => [agent().child], exit: 'agentLost'},
-  {victim: 'the whole agent', pids: () => Object.values(agent()), exit: 'agentLost'},
+  {victim: "the agent's child", shows: '[EXIT-53]', kill: () => kill([agent().child]), exit: 'agentLost'},
+  {victim: 'the whole agent', shows: '[EXIT-53]', kill: () => kill(Object.values(agent())), exit: 'agentLost'},
 ]
 
-/** For those that may end together with the first one: a guard takes its child along. */
-function killIfAlive(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+/** SIGKILL for the first, and for those of the others that do not end together with it: a guard takes its child along. */
+function kill([first, ...others]: number[]): void {
+  process.kill(first!, 'SIGKILL')
+  for (const pid of others) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
   }
 }
 
-async function check({pids, exit}: Killing): Promise<void> {
+async function check({kill, exit}: Killing): Promise<void> {
   expectExit(await job.start('--target', 'deployment/echo', '--', ...program!.words(8080, 'local')), 'success')
   expect((await harness.who()).who).toBe('local')
 
-  const [first, ...others] = pids()
-  process.kill(first!, 'SIGKILL')
-  for (const pid of others) killIfAlive(pid)
+  await kill()
 
   await until('the end of everything that the job started', () => job.processes().length === 0)
   await harness.deployedAgain()
@@ -78,21 +97,20 @@ async function check({pids, exit}: Killing): Promise<void> {
 }
 
 describe('SIGKILL of', () => {
-  test.each(onAnyCluster)(
-    '[CLN-06, CLN-07] [EXIT-74] $victim ends the session, and the deployed program answers again',
-    check,
-  )
+  test.each(onAnyCluster)('$shows $victim ends the session, and the deployed program answers again', check)
   // An agent on another machine cannot be killed from here.
   test.skipIf(inject('clusterKind') === 'remote').each(whereAgentsAreLocal)(
-    '[EXIT-53] $victim ends the session, and the deployed program answers again',
+    '$shows $victim ends the session, and the deployed program answers again',
     check,
   )
 })
 
-test('a program that ends by itself during the run fails the stop and gives the traffic back at once', async () => {
+test('[LIF-23, CLN-02] a program that ends by itself ends its session, rules and agent, and fails the stop', async () => {
   expectExit(await job.start('--target', 'deployment/echo', '--', ...program!.words(8080, 'local')), 'success')
   await harness.call('/exit/5').catch(() => undefined)
   await harness.deployedAgain()
+  await until('the end of everything that the job started', () => job.processes().length === 0)
+  await until('the end of the agent', async () => (await harness.cluster.agents(harness.namespace)).length === 0)
   const stopped = await job.stop()
   expectExit(stopped, 'programCrashed')
   expect(stopped.stderr).toContain('5')

@@ -198,14 +198,14 @@ describe('ci stop', () => {
     expect(job.files()).toEqual([])
   })
 
-  test('several times at once all succeed', async () => {
+  test('[LIF-05] several times at once all succeed', async () => {
     expectExit(await job.start(...target, '--', ...server, '8080', 'local'), 'success')
     for (const result of await Promise.all([job.stop(), job.stop(), job.stop()])) expectExit(result, 'success')
     expect((await harness.who()).who).toBe('deployed')
     await harness.nothingLeft(job)
   })
 
-  test('ends daemons and children that ignore SIGTERM after the grace', async () => {
+  test('[D8] ends daemons and children that ignore SIGTERM after the grace', async () => {
     const stubborn = `process.on('SIGTERM',()=>{});setInterval(()=>{},1e6)`
     const script = `setsid ${node} -e "${stubborn}" & exec ${server.join(' ')} 8080 local`
     expectExit(await job.start(...target, '--', 'sh', '-c', script), 'success')
@@ -213,7 +213,7 @@ describe('ci stop', () => {
     await harness.nothingLeft(job)
   })
 
-  test('does not touch the sessions of another job', async () => {
+  test('[D1] does not touch the sessions of another job', async () => {
     const other = harness.job()
     try {
       expectExit(await job.start(...target, '--', ...server, '8080', 'local'), 'success')

@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => harness.finish(job))
 
 describe.each(built.all)('a program in $language', ({words}) => {
-  test('[ENV-01, INC-03, OUT-17, DNS-04] answers in the place of the deployed one, with its environment and network, until the stop', async () => {
+  test('[ENV-01, INC-03, OUT-17, DNS-04, CLN-09] answers in the place of the deployed one, with its environment and network, until the stop', async () => {
     const deployed = await harness.who()
     expect(deployed.who).toBe('deployed')
 

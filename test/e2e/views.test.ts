@@ -82,7 +82,7 @@ describe('with no session', () => {
 })
 
 describe('sessions of a job', () => {
-  test('[EXIT-75] [EXIT-76] are shown, followed and waited for, from ready to the status with which the program ends', async () => {
+  test('[LIF-01] [EXIT-75] [EXIT-76] are shown, followed and waited for, from ready to the status with which the program ends', async () => {
     const quiet = path.join(job.folder, 'quiet.json')
     writeFileSync(quiet, JSON.stringify({target: 'deployment/info', feature: {network: {incoming: 'off'}}}))
     expectExit(await job.start(...target, '--name', 'api', '--', ...server(3)), 'success')

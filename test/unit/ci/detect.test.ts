@@ -52,7 +52,7 @@ describe('the evaluation of ci-info’s data', () => {
 })
 
 describe.each(jobs)('a job of $provider', ({id, provider, env, run}) => {
-  it('is recognised, with what it says about its run', () => {
+  it('[D29] is recognised, with what it says about its run', () => {
     expect(systemOf(env)?.id).toBe(id)
     expect(detectCi(env)).toEqual({provider, ...run})
   })

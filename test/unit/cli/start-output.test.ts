@@ -33,7 +33,7 @@ function shown(options: {terminal: boolean; env?: Record<string, string>; foregr
 const target = {type: 'phase', phase: 'target', text: 'Target found', ms: 1234} as const
 const program = {type: 'phase', phase: 'program', text: 'Program runs', ms: 10} as const
 
-it('shows one line a phase with its duration, and nothing that moves, where no terminal is', () => {
+it('[D26] shows one line a phase with its duration, and nothing that moves, where no terminal is', () => {
   const {observer, text} = shown({terminal: false})
   observer.waiting('Looking for the target')
   observer.phase(target)
