@@ -19,7 +19,7 @@ describe('ci stop', () => {
     expect(leftOver()).toEqual([])
   })
 
-  it.each([['--grace', '-1'], ['--grace', 'x'], ['extra'], ['--nope']])('refuses %s %s', async (...words) => {
+  it.each([['--grace', '-1'], ['--grace', 'x'], ['--nope']])('refuses %s %s', async (...words) => {
     const {code, stderr} = await mirrord(['ci', 'stop', ...words.filter((word) => word !== undefined)])
     expect(code).toBe(2)
     expect(stderr).not.toBe('')
@@ -52,7 +52,7 @@ describe('ci stop', () => {
     })
     const {code, stdout, stderr} = await mirrord(['ci', 'stop'])
     expect(code).toBe(exitCodes.programCrashed.code)
-    expect(stdout).toBe('Removed server (deployment/web), output in /out/server-1\n')
+    expect(stdout).toBe('Removed node (deployment/web), output in /out/server-1\n')
     expect(stderr).toContain('Error: It crashed.\n  Next: Fix it.\n  Code: PROGRAM_CRASHED (exit 74)\n\n  | boom')
     expect(leftOver()).toEqual([])
   })
