@@ -23,8 +23,14 @@ export type ControlRequest =
  * fields are only ever added: a session does not answer a request that it does not know, and both sides ignore unknown fields,
  * so that one version's commands can stop another's sessions.
  */
-export type ControlReply =
-  {type: 'status'; record: SessionRecord; live?: LiveFigures} | {type: 'stopped'; failure?: ErrorReport}
+export type ControlReply = {type: 'status'; record: SessionRecord; live?: LiveFigures} | ({type: 'stopped'} & LastWord)
+
+/** What a session that has ended tells those that stopped it: it may have removed its directory by then. */
+export interface LastWord {
+  failure?: ErrorReport
+  /** Its `report.json`. */
+  report?: string
+}
 
 /** The session's side of the control socket. */
 export interface ControlHandlers {
@@ -32,7 +38,7 @@ export interface ControlHandlers {
   /** Tells the record now and after each change; returns what ends that. */
   watch(tell: (record: SessionRecord) => void): () => void
   /** Resolves when the session has ended. */
-  stop(graceMs: number, signal?: NodeJS.Signals): Promise<ErrorReport | undefined>
+  stop(graceMs: number, signal?: NodeJS.Signals): Promise<LastWord>
   hurry(graceMs: number): void
 }
 
@@ -58,7 +64,7 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
             return handlers.hurry(request.graceMs)
           case 'stop':
             handlers.stop(request.graceMs, request.signal).then(
-              (failure) => socket.end(`${JSON.stringify({type: 'stopped', failure} satisfies ControlReply)}\n`),
+              (word) => socket.end(`${JSON.stringify({type: 'stopped', ...word} satisfies ControlReply)}\n`),
               () => socket.destroy(),
             )
         }

@@ -44,6 +44,11 @@ export class ReportFile {
     return this.recorder.figures()
   }
 
+  /** As last written; at the end of the session it may be in no file any more. */
+  get text(): string {
+    return this.#written
+  }
+
   /** Takes down what the launcher is told, and passes it on. */
   listen(emit: (event: LaunchEvent) => void): (event: LaunchEvent) => void {
     return (event) => {

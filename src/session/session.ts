@@ -162,7 +162,7 @@ export class Session {
         live: this.#dataPlane && {...this.#dataPlane.live, ...this.#report.figures},
       }),
       watch: (tell) => this.#journal.watch(tell),
-      stop: (graceMs, signal) => this.stop(graceMs, signal),
+      stop: async (graceMs, signal) => ({failure: await this.stop(graceMs, signal), report: this.#report.text}),
       hurry: (graceMs) => {
         this.#graceMs = graceMs
         this.#hurry.abort()

@@ -1,7 +1,6 @@
-import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {exists, isAlive, uncollectedOrphans, whereabouts} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
-import {connectControl, type ControlReply} from './control.ts'
+import {connectControl, type ControlReply, type LastWord} from './control.ts'
 import {leftReport} from './left-report.ts'
 import {isRunning, serves} from './liveness.ts'
 import {isLaunching} from './naming.ts'
@@ -58,12 +57,12 @@ async function finish(
   record: SessionRecord,
   options: StopOptions,
 ): Promise<Pick<StoppedSession, 'failure' | 'endedBefore' | 'reportText'>> {
-  const failure = (await isRunning(directory, record))
+  const {failure, report} = (await isRunning(directory, record))
     ? await askToStop(directory, record, options)
     : await afterDeath(directory)
   const last = directory.read()
   await collected(last ?? record, options.hurry)
-  const reportText = leftReport(directory, record)
+  const reportText = report ?? leftReport(directory, record)
   directory.remove()
   // Only a session that ended by itself keeps its record.
   const endedBefore = !failure && last?.state === 'ended'
@@ -96,11 +95,7 @@ async function readBorn(
   }
 }
 
-async function askToStop(
-  directory: SessionDirectory,
-  record: SessionRecord,
-  options: StopOptions,
-): Promise<ErrorReport | undefined> {
+async function askToStop(directory: SessionDirectory, record: SessionRecord, options: StopOptions): Promise<LastWord> {
   const {graceMs, signal, hurry} = options
   const birthMs = options.birthMs ?? BIRTH_MS
   const ended = deferred<ControlReply | undefined>()
@@ -122,7 +117,7 @@ async function askToStop(
   control.close()
   if (reply?.type === 'stopped') {
     await gone(directory, directory.read() ?? record, GONE_MS)
-    return reply.failure
+    return reply
   }
   const left = directory.read() ?? record
   // A connection that was closed without an answer is a session that is dying; only a silent one is hung.
@@ -130,7 +125,7 @@ async function askToStop(
 }
 
 /** Kills a session that hangs: its death makes the trap end the program's tree, and the agent leave. */
-async function end(directory: SessionDirectory, record: SessionRecord, waited: number): Promise<ErrorReport> {
+async function end(directory: SessionDirectory, record: SessionRecord, waited: number): Promise<LastWord> {
   // Its number may have become another process's since it was looked at last; in another container it always is.
   if (isAlive(record.session)) {
     try {
@@ -140,7 +135,7 @@ async function end(directory: SessionDirectory, record: SessionRecord, waited: n
     }
   } else if (await isRunning(directory, record)) throw new Error('It hangs, in another container: end that one.')
   await gone(directory, record, GONE_MS)
-  return hung(record, waited)
+  return {failure: hung(record, waited)}
 }
 
 /** The session serves its socket a moment after it wrote its record. */
@@ -187,9 +182,9 @@ export async function gone(directory: SessionDirectory, {session, trap}: Session
  * The report of a session whose process no longer runs, by the last record: one that has removed its directory ended as it
  * was asked to, or was reported by another stop.
  */
-async function afterDeath(directory: SessionDirectory): Promise<ErrorReport | undefined> {
+async function afterDeath(directory: SessionDirectory): Promise<LastWord> {
   const record = directory.read()
-  if (!record) return undefined
+  if (!record) return {}
   await gone(directory, record, GONE_MS)
-  return record.state === 'ended' ? record.failure : lost(record)
+  return {failure: record.state === 'ended' ? record.failure : lost(record)}
 }

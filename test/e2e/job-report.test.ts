@@ -1,14 +1,45 @@
-import {appendFileSync, readFileSync} from 'node:fs'
+import {appendFileSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, expect, test} from 'vitest'
 import {jobReportSchema} from '../../src/report/schema.ts'
 import {expectExit, Harness} from './support/harness.ts'
 import {node} from './support/programs.ts'
+import {until} from './support/until.ts'
 
 const harness = await Harness.open()
 afterAll(() => harness.close())
 
 const server = [node, path.join(import.meta.dirname, 'programs', 'server.mjs'), '8080', 'local']
+
+test('a stop by name reports what it ended; a session that goes on is reported by the stop that ends it', async () => {
+  const job = harness.job()
+  try {
+    const directory = path.join(job.folder, 'report')
+    const reported = () => {
+      const text = readFileSync(path.join(directory, 'mirrord-report.json'), 'utf8')
+      return jobReportSchema.parse(JSON.parse(text)).sessions
+    }
+    const stop = (...names: string[]) => job.stop(...names, '--report-dir', directory)
+    const file = path.join(job.folder, 'quiet.json')
+    writeFileSync(file, JSON.stringify({feature: {network: {incoming: 'off'}}}))
+    expectExit(await job.start('-f', file, '--name', 'quiet', '--', 'sleep', '300'), 'success')
+    // In the foreground without ci.output_dir: its report is in no file that outlives it.
+    const target = ['--target', 'deployment/echo']
+    const attached = job.spawn(['ci', 'start', ...target, '--name', 'api', '--foreground', '--', ...server])
+    await until('an answer of the local program', async () => (await harness.who()).who === 'local')
+    expectExit(await stop('api'), 'success')
+    await attached.result
+    expect(reported().map(({session}) => session.name)).toEqual(['api'])
+    expect(reported()[0]!.incoming.ports).toMatchObject([{port: 8080, stolen: 1}])
+    expect(reported()[0]!.session.endedAt).toBeDefined()
+    expectExit(await stop(), 'success')
+    expect(reported().map(({session}) => session.name)).toEqual(['quiet', 'api'])
+    expect(reported().every(({session, failure}) => session.endedAt && !failure)).toBe(true)
+    await harness.nothingLeft(job)
+  } finally {
+    await harness.finish(job)
+  }
+})
 
 test('ci stop reports what the sessions of the job did, one that was killed included', async () => {
   const job = harness.job()

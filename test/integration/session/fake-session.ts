@@ -1,7 +1,8 @@
 import {spawn} from 'node:child_process'
+import {writeFileSync} from 'node:fs'
 import {createInterface} from 'node:readline'
 import type {ErrorReport} from '../../../src/errors/mirrord-error.ts'
-import {serveControl} from '../../../src/session/control.ts'
+import {serveControl, type LastWord} from '../../../src/session/control.ts'
 import {SessionDirectory, type SessionRecord} from '../../../src/session/state.ts'
 import {identify} from '../../../src/util/process.ts'
 
@@ -19,6 +20,10 @@ export interface FakeSession {
   die?: boolean
   /** What it reports at its end. */
   failure?: ErrorReport
+  /** Its `report.json` in its directory. */
+  report?: string
+  /** Says its report only in its answer, because it removes its directory. */
+  tellsReport?: boolean
   /** Fields of its record. */
   record?: Partial<SessionRecord>
   /** Starts a process in the place of the trap, which ends when its stdin does. */
@@ -51,6 +56,7 @@ if (plan.late) {
   await new Promise((resolve) => process.stdin.once('end', resolve))
 }
 directory.write(record)
+if (plan.report) writeFileSync(directory.report, plan.report)
 let graces = 0
 let hurry: () => void = () => {}
 const hurried = new Promise<void>((resolve) => (hurry = resolve))
@@ -79,7 +85,7 @@ const control = await serveControl(directory.socket, {
     return ended
   },
 })
-const {promise: ended, resolve} = Promise.withResolvers<ErrorReport | undefined>()
+const {promise: ended, resolve} = Promise.withResolvers<LastWord>()
 say('ready')
 // A session that nobody stops ends with its test.
 process.stdin.resume()
@@ -97,7 +103,7 @@ function finish(): void {
   setImmediate(() => {
     if (plan.failure) directory.write({...record, state: 'ended', failure: plan.failure})
     else directory.remove()
-    resolve(plan.failure)
+    resolve({failure: plan.failure, report: plan.tellsReport ? plan.report : undefined})
     void control.close().then(() => {
       say('ended')
       process.exit()

@@ -1,6 +1,6 @@
 import {spawn, spawnSync, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
-import {chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {createInterface} from 'node:readline'
@@ -256,6 +256,37 @@ describe('stopping the sessions of a job', () => {
     })
   })
 
+  describe('takes the report of a session', () => {
+    const report = '{"format":1}'
+    const stopped = async () => (await stopSessions([store], {graceMs: 50, teardownMs: 50}))[0]!.reportText
+
+    it('that removes its own directory, from its answer', async () => {
+      await session({report, tellsReport: true})
+      expect(await stopped()).toBe(report)
+    })
+
+    it('that fails, hangs or dies while it is stopped, or was killed before, from the directory that is then removed', async () => {
+      for (const plan of [{failure}, {hang: true}, {die: true}]) {
+        await session({...plan, report})
+        expect(await stopped()).toBe(report)
+        nothingLeft()
+      }
+      const {child, exited} = await session({report})
+      child.kill('SIGKILL')
+      await exited
+      expect(await stopped()).toBe(report)
+      nothingLeft()
+    })
+
+    it('that is not among the named ones not at all', async () => {
+      await session({name: 'web', report: 'of web', failure})
+      const {directory} = await session({name: 'worker', report: 'of worker'})
+      const [web, ...others] = await stopSessions([store], {graceMs: 0, names: ['web']})
+      expect([web!.reportText, others]).toEqual(['of web', []])
+      expect(readFileSync(directory.report, 'utf8')).toBe('of worker')
+    })
+  })
+
   it('tells of a program that had ended with status 0', async () => {
     const {directory, child, exited} = await session()
     child.kill('SIGKILL')
@@ -327,7 +358,7 @@ describe('the control socket', () => {
           tell(record)
           return () => {}
         },
-        stop: async () => undefined,
+        stop: async () => ({}),
         hurry: () => {},
         ...handlers,
       }),
