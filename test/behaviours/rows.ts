@@ -107,7 +107,7 @@ export const behaviours: readonly Behaviour[] = [
     'A',
     'concurrent TCP connects',
     'trap',
-    'a non-blocking connect waits up to a second for the answer; one that comes later does not change what getsockname shows',
+    'connect reports what the pod met; a refusal of a non-blocking one that comes after more than a second is shown as a reset',
   ),
   row('OUT-02', 'A', 'local filter', 'semantics'),
   row('OUT-03', 'A', 'incomplete remote filter', 'semantics'),
