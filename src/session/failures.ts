@@ -1,28 +1,14 @@
-import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
 import {TrapError, type ProgramExit, type UnavailableReason} from '../trap/trap.ts'
-import {tailOf} from '../util/tail.ts'
-
-/** Lines of each output stream that a report shows. */
-const TAIL_LINES = 50
+import {outputTail} from './output-tail.ts'
 
 /** How a program ended, in words. */
 export function describeExit({code, signal}: ProgramExit): string {
   if (signal) return `It was ended by ${signal}.`
   if (code !== undefined) return `It exited with status ${code}.`
   return 'How it ended is unknown: its supervisor was lost.'
-}
-
-/** The last lines of the program's two output streams, labelled; undefined when there are none. */
-export function outputTail(directory: string | undefined): string | undefined {
-  if (!directory) return undefined
-  const parts = ['stdout', 'stderr'].flatMap((stream) => {
-    const text = tailOf(path.join(directory, stream), TAIL_LINES)
-    return text ? [`--- ${stream} (${path.join(directory, stream)})`, text] : []
-  })
-  return parts.length > 0 ? parts.join('\n') : undefined
 }
 
 /** The program ended before it was ready: exit 70, or 73 when what it says is that its port is taken. */

@@ -6,6 +6,7 @@ import {readLines, writeLine} from '../util/json-lines.ts'
 import {exitStatus} from './exit-status.ts'
 import {passedSignals} from './foreground.ts'
 import type {LaunchEvent, LaunchRequest, ReadySummary} from './launch-protocol.ts'
+import {outputFile} from './output-files.ts'
 import type {SessionSpec} from './spec.ts'
 
 /** Told while a start goes on; nothing of it decides anything. */
@@ -102,6 +103,6 @@ function sessionDied(spec: SessionSpec): MirrordError {
     exit: 'unexpected',
     what: 'The session process ended before the program was ready.',
     why: 'It was killed, or it met a defect of mirrord.',
-    next: [`Read its log${spec.outputDirectory ? `: ${spec.outputDirectory}/mirrord.log` : ''}.`],
+    next: [`Read its log${spec.outputDirectory ? `: ${outputFile(spec.outputDirectory, 'mirrord.log')}` : ''}.`],
   })
 }

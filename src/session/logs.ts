@@ -1,12 +1,10 @@
 import {watch} from 'node:fs'
-import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {deferred} from '../util/time.ts'
 import type {FoundSession} from './lookup.ts'
+import {outputFile, rotatedName, type OutputStream} from './output-files.ts'
 import {OutputReader} from './output-reader.ts'
 import {watchSession} from './watch.ts'
-
-export type OutputStream = 'stdout' | 'stderr'
 
 /** Whole lines of a program's output. */
 export interface OutputLines {
@@ -40,8 +38,8 @@ export async function showOutput(
   const {name, outputDirectory} = session.record
   if (outputDirectory === undefined) throw notKept(name)
   const readers = streams.map((stream) => {
-    const file = path.join(outputDirectory, stream)
-    return {stream, reader: new OutputReader(file, `${file}.1`)}
+    const file = outputFile(outputDirectory, stream)
+    return {stream, reader: new OutputReader(file, rotatedName(file))}
   })
   const changes = new Changes()
   // Before the first read, so that nothing falls between.

@@ -7,7 +7,11 @@ import path from 'node:path'
 export const outputFileNames = ['stdout', 'stderr', 'mirrord.log'] as const
 export type OutputFileName = (typeof outputFileNames)[number]
 
-/** The name that a full file of the output directory gets. */
+/** Those of them that the program writes. */
+export const outputStreams = ['stdout', 'stderr'] as const
+export type OutputStream = (typeof outputStreams)[number]
+
+/** The name, or path, that a full file of the output directory gets. */
 export const rotatedName = (name: string): string => `${name}.1`
 
 /** One file of an output directory. */

@@ -1,6 +1,6 @@
 import {closeSync, fstatSync, openSync, readSync, statSync, watch, type FSWatcher} from 'node:fs'
-import path from 'node:path'
 import {StringDecoder} from 'node:string_decoder'
+import {outputFile, outputStreams} from './output-files.ts'
 
 const CHUNK = 64 * 1024
 /** A longer line is taken in pieces: output without line breaks must not fill the memory. */
@@ -15,7 +15,7 @@ const LOOK_MS = 250
  * Truncated and replaced files are read anew. An unfinished last line may be told twice: as it is, and when it is complete.
  */
 export function followOutput(directory: string, line: (text: string) => void): {close(): void} {
-  const files = ['stdout', 'stderr'].map((name) => new FollowedFile(path.join(directory, name), line))
+  const files = outputStreams.map((name) => new FollowedFile(outputFile(directory, name), line))
   let closed = false
   const look = () => {
     if (closed) return

@@ -4,7 +4,7 @@ import type {Duplex} from 'node:stream'
 import {within} from '../util/time.ts'
 import {outputUnusable} from './disk.ts'
 import type {Log} from './log.ts'
-import {outputFile} from './output-files.ts'
+import {outputFile, outputStreams, type OutputStream} from './output-files.ts'
 
 /** Exit code of `mirrord-trap --copy` (native/trap/copy.c): the file lacks something. */
 const COPY_LOST = 4
@@ -52,7 +52,7 @@ export async function openOutput(options: OutputOptions): Promise<Output> {
   if (!tee && max === undefined) return filesOnly(directory)
   const copiers: Copier[] = []
   try {
-    for (const name of ['stdout', 'stderr'] as const) copiers.push(await Copier.start(name, directory, options))
+    for (const name of outputStreams) copiers.push(await Copier.start(name, directory, options))
   } catch (error) {
     for (const copier of copiers) {
       copier.release()
@@ -72,7 +72,7 @@ function filesOnly(directory: string): Output {
   const open: number[] = []
   const release = () => open.splice(0).forEach((fd) => closeSync(fd))
   try {
-    for (const name of ['stdout', 'stderr'] as const) open.push(openSync(outputFile(directory, name), 'a', 0o644))
+    for (const name of outputStreams) open.push(openSync(outputFile(directory, name), 'a', 0o644))
   } catch (error) {
     release()
     throw outputUnusable(directory, error)
@@ -101,7 +101,7 @@ class Copier {
     )
   }
 
-  static async start(name: 'stdout' | 'stderr', directory: string, options: OutputOptions): Promise<Copier> {
+  static async start(name: OutputStream, directory: string, options: OutputOptions): Promise<Copier> {
     const file = outputFile(directory, name)
     const child = spawn(options.trapPath, ['--copy', file, String(options.max ?? 0)], {
       argv0: 'mirrord-trap',

@@ -6,6 +6,7 @@ import {identify} from '../util/process.ts'
 import {currentJob} from './current-job.ts'
 import {outputUnusable, stateUnusable} from './disk.ts'
 import {reportPlace} from './left-report.ts'
+import {outputFile} from './output-files.ts'
 import {launchSession, type LaunchObserver, type LaunchOutcome, type SignalSource} from './launch.ts'
 import {claimName} from './naming.ts'
 import {findProgram, makeOutputDirectory} from './program.ts'
@@ -123,7 +124,7 @@ async function launch(
 /** The file to which the session's process writes. Errors: MirrordError OUTPUT_FILES or STATE_DIRECTORY (exit 81). */
 function openLog(stateDirectory: string, outputDirectory: string | undefined): number {
   try {
-    return openSync(path.join(outputDirectory ?? stateDirectory, 'mirrord.log'), 'a', 0o600)
+    return openSync(outputFile(outputDirectory ?? stateDirectory, 'mirrord.log'), 'a', 0o600)
   } catch (error) {
     if (outputDirectory === undefined) throw stateUnusable(stateDirectory, error)
     rmdirSync(outputDirectory)

@@ -1,6 +1,5 @@
-import path from 'node:path'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
-import {tailOf} from '../util/tail.ts'
+import {fileTail} from './output-tail.ts'
 import type {SessionRecord} from './state.ts'
 
 /** Lines of mirrord.log that a report shows. */
@@ -44,5 +43,5 @@ export function notStopped(record: SessionRecord, error: unknown): ErrorReport {
 }
 
 function logTail(record: SessionRecord): string | undefined {
-  return record.outputDirectory && (tailOf(path.join(record.outputDirectory, 'mirrord.log'), LOG_LINES) || undefined)
+  return record.outputDirectory && (fileTail(record.outputDirectory, 'mirrord.log', LOG_LINES) || undefined)
 }

@@ -4,7 +4,8 @@ import {logPrinter} from '../../cli/logs-output.ts'
 import {endWithReader} from '../../cli/pipe.ts'
 import {currentJob} from '../../session/current-job.ts'
 import {currentSessions} from '../../session/lookup.ts'
-import {showOutput, type OutputStream} from '../../session/logs.ts'
+import {showOutput} from '../../session/logs.ts'
+import type {OutputStream} from '../../session/output-files.ts'
 
 const streams: Record<string, readonly OutputStream[]> = {
   stdout: ['stdout'],

@@ -1,5 +1,5 @@
 import {MirrordError, type ErrorReport} from '../../errors/mirrord-error.ts'
-import {outputTail} from '../failures.ts'
+import {outputTail} from '../output-tail.ts'
 import type {Progress, Step} from '../progress.ts'
 import type {SessionSpec} from '../spec.ts'
 import {aliveProbe} from './alive.ts'

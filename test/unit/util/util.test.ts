@@ -1,6 +1,6 @@
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {appendFileSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {appendFileSync, linkSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {PassThrough} from 'node:stream'
@@ -101,6 +101,35 @@ describe('tailOf', () => {
     appendFileSync(file, '\nlast\n')
     expect(tailOf(file, 1)).toBe('last')
     expect(tailOf(file, 50).length).toBeLessThan(70_000)
+  })
+
+  it.each([
+    ['new\n', 'a\nb\n', 2, 'b\nnew'],
+    ['new\n', 'a\n', 1, 'new'],
+    ['end\nnew\n', 'a\nbegin ', 2, 'begin end\nnew'],
+    ['', 'a\nb\n', 1, 'b'],
+    ['new\n', '', 9, 'new'],
+    ['new\n', undefined, 9, 'new'],
+  ])('of %j, which continues %j, %i lines', (text, before, lines, expected) => {
+    const [file, older] = [path.join(folder, 'newest'), path.join(folder, 'older')]
+    writeFileSync(file, text)
+    rmSync(older, {force: true})
+    if (before !== undefined) writeFileSync(older, before)
+    expect(tailOf(file, lines, older)).toBe(expected)
+  })
+
+  it('reads no more than the end of both files', () => {
+    const [file, older] = [path.join(folder, 'newest'), path.join(folder, 'older')]
+    writeFileSync(file, `${'y'.repeat(60_000)}\n`)
+    writeFileSync(older, 'x'.repeat(1_000_000))
+    expect(tailOf(file, 9, older)).toHaveLength(65_535)
+  })
+
+  it('does not tell twice of a file that is renamed meanwhile', () => {
+    const [file, older] = [path.join(folder, 'renamed'), path.join(folder, 'renamed.1')]
+    writeFileSync(older, 'one\n')
+    linkSync(older, file)
+    expect(tailOf(file, 9, older)).toBe('one')
   })
 
   it('is empty for a file that is not there', () => {
