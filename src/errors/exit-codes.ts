@@ -39,7 +39,11 @@ export const exitCodes = {
   programNotReady: {code: 71, meaning: 'The program was not ready in time.'},
   programNotFound: {code: 72, meaning: 'The program was not found or is not executable.'},
   portInUse: {code: 73, meaning: 'A port that the program needs is in use.'},
-  programCrashed: {code: 74, meaning: 'The program or its session died during the run (reported by `ci stop`).'},
+  programCrashed: {
+    code: 74,
+    meaning:
+      'The program or its session died during the run (reported by `ci stop`), or its session was killed before.',
+  },
   sessionNotFound: {code: 75, meaning: 'The job has no session, or none of this name.'},
   programRunning: {code: 76, meaning: 'The program had not ended in time (`ci wait --for exit`).'},
   sessionStopped: {code: 77, meaning: 'The session was stopped while it was waited for (`ci wait`).'},

@@ -25,7 +25,8 @@ export type LaunchOutcome = {type: 'ready'; summary: ReadySummary} | {type: 'exi
 /**
  * Starts the session process and follows it: in the background until the program is ready, in the foreground until it has
  * ended. Closing the pipe early (this process dies, `signal` aborts) makes the session undo everything.
- * Errors: the session's own report as MirrordError; SESSION_DIED (exit 1) when its process ends without a word.
+ * Errors: the session's own report as MirrordError; when its process ends without a word SESSION_KILLED (exit 74), or
+ * SESSION_DIED (exit 1) when no signal ended it.
  */
 export async function launchSession(
   spec: SessionSpec,
@@ -62,6 +63,9 @@ export async function launchSession(
     }
     child.once('error', (error) => settle(() => reject(error)))
     let failure: MirrordError | undefined
+    const ended = new Promise<NodeJS.Signals | null>((resolve) =>
+      child.once('exit', (_code, signal) => resolve(signal)),
+    )
     readLines<LaunchEvent>(
       pipe,
       (event) => {
@@ -85,7 +89,11 @@ export async function launchSession(
             return settle(() => resolve({type: 'exited', status: exitStatus(event)}))
         }
       },
-      () => settle(() => reject(failure ?? sessionDied(spec))),
+      // Not before its process is gone: the caller is told that nothing is left, and how it ended.
+      () =>
+        void ended.then((signal) =>
+          settle(() => reject(failure ?? (signal ? sessionKilled(spec, signal) : sessionDied(spec)))),
+        ),
     )
     send({type: 'launch', spec})
   })
@@ -97,12 +105,25 @@ export interface SignalSource {
   subscribe(listener: (signal: NodeJS.Signals) => void, signals?: readonly NodeJS.Signals[]): () => void
 }
 
+function sessionKilled({foreground, outputDirectory}: SessionSpec, signal: NodeJS.Signals): MirrordError {
+  return new MirrordError({
+    code: 'SESSION_KILLED',
+    exit: 'programCrashed',
+    what: `The session process was killed${foreground ? '' : ' before the program was ready'}.`,
+    why: `${signal} ended it, and the program with it. Its agent leaves by itself.`,
+    next: [
+      'See whether the machine ran out of memory (dmesg), and start again.',
+      ...(outputDirectory ? [`Its log: ${outputFile(outputDirectory, 'mirrord.log')}`] : []),
+    ],
+  })
+}
+
 function sessionDied(spec: SessionSpec): MirrordError {
   return new MirrordError({
     code: 'SESSION_DIED',
     exit: 'unexpected',
     what: 'The session process ended before the program was ready.',
-    why: 'It was killed, or it met a defect of mirrord.',
+    why: 'It met a defect of mirrord.',
     next: [`Read its log${spec.outputDirectory ? `: ${outputFile(spec.outputDirectory, 'mirrord.log')}` : ''}.`],
   })
 }

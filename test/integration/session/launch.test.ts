@@ -138,12 +138,12 @@ describe.each([
 })
 
 describe('a session process that is killed before it is ready', () => {
-  it('[EXIT-1] is reported, and its state is removed by the launcher', async () => {
+  it('[EXIT-74] is reported, and its state is removed by the launcher', async () => {
     const {child, ended} = launcher({kubeconfig: silentCluster()})
     await until('the session to ask the cluster', () => accepted.length > 0)
     const [session] = processes().filter((pid) => Number(pid) !== child.pid)
     process.kill(Number(session), 'SIGKILL')
-    expect(JSON.parse(await ended)).toMatchObject({code: 'SESSION_DIED', exit: 'unexpected'})
+    expect(JSON.parse(await ended)).toMatchObject({code: 'SESSION_KILLED', exit: 'programCrashed'})
     await nothingLeft()
   })
 

@@ -135,7 +135,7 @@ describe('stopping the sessions of a job', () => {
     expect(isAlive(trap!)).toBe(false)
   })
 
-  it('kills a session that hangs, and says so', async () => {
+  it('[EXIT-1] kills a session that hangs, and says so', async () => {
     const {id, lines} = await session({hang: true})
     const [stopped] = await stopSessions([store], {graceMs: 50, teardownMs: 50})
     expect(stopped!.failure).toMatchObject({code: 'SESSION_HUNG', exit: 'unexpected'})
