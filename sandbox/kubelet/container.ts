@@ -1,4 +1,4 @@
-import {constants, openSync, readFileSync, readlinkSync, readdirSync, writeFileSync} from 'node:fs'
+import {closeSync, constants, openSync, readFileSync, readlinkSync, readdirSync, writeFileSync} from 'node:fs'
 import {createInterface} from 'node:readline'
 import {Socket} from 'node:net'
 import {join} from 'node:path'
@@ -62,8 +62,21 @@ const mountNamespace = (pid: number | string): string | undefined => {
   }
 }
 
+/**
+ * Holds a container's mount namespace, so that its number stays its own: the kernel gives that of a namespace which is gone
+ * to the next one that is made, which may be another container's.
+ */
+function hold(pid: number): number | undefined {
+  try {
+    return openSync(`/proc/${pid}/ns/mnt`, 'r')
+  } catch {
+    return undefined // it has ended already
+  }
+}
+
 /** Kills whatever is left of a container that shares a PID namespace: every process in its mount namespace. */
-function sweep(namespace: string): void {
+function sweep(held: number): void {
+  const namespace = readlinkSync(`/proc/self/fd/${held}`)
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry) || mountNamespace(entry) !== namespace) continue
     try {
@@ -138,7 +151,7 @@ export async function startContainer(
     )
   const pid = Number(word.slice(4))
   const nodePid = Number(/^NSpid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
-  const namespace = mountNamespace(pid)
+  const held = o.processes === 'own' ? undefined : hold(pid)
   // The fifos are on the node's tmpfs, which only processes of the node see: the way leads through one of them.
   const seen = join(`/proc/${pid}/root`, o.script.dir)
   const streams = [pipe(join(seen, 'out'), 'stdout', o.log), pipe(join(seen, 'err'), 'stderr', o.log)]
@@ -147,7 +160,10 @@ export async function startContainer(
   let over = false
   const exited = finished.then(async (exit) => {
     over = true
-    if (o.processes !== 'own' && namespace) sweep(namespace)
+    if (held !== undefined) {
+      sweep(held)
+      closeSync(held)
+    }
     await Promise.all(streams)
     o.log.end()
     return exit
