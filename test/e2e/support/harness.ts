@@ -24,20 +24,21 @@ export class Harness {
   readonly #agentImage = inject('agentImage')
   #service!: ServiceAddress
   #podAddress!: string
-  /** A process in the target pod's network namespace; undefined where the pod runs on another machine. */
-  #inPod: number | undefined
-  #rulesBefore: string[] = []
+  /** A process in the network namespace of each target's pod, with the rules there; none where pods run on another machine. */
+  #pods: {inPod: number; rulesBefore: string[]}[] = []
 
   static async open(): Promise<Harness> {
     const harness = new Harness()
     harness.#service = await harness.cluster.serviceUrl(harness.namespace, 'echo')
-    const pod = await harness.cluster.pod(harness.namespace, 'echo')
-    harness.#podAddress = pod.status!.podIP!
-    harness.#inPod = processInPod(harness.#podAddress)
-    if (harness.kind !== 'remote' && harness.#inPod === undefined) {
-      throw new Error(`No process of this machine is in the network namespace of ${harness.#podAddress}`)
+    for (const name of ['echo', 'info']) {
+      const pod = await harness.cluster.pod(harness.namespace, name)
+      const address = pod.status!.podIP!
+      if (name === 'echo') harness.#podAddress = address
+      const inPod = processInPod(address)
+      if (inPod !== undefined) harness.#pods.push({inPod, rulesBefore: rules(inPod)})
+      else if (harness.kind !== 'remote')
+        throw new Error(`No process of this machine is in the network namespace of ${address}`)
     }
-    harness.#rulesBefore = harness.#inPod === undefined ? [] : rules(harness.#inPod)
     return harness
   }
 
@@ -99,7 +100,7 @@ export class Harness {
     return ours.sort((a, b) => Number(pids.has(a.parent)) - Number(pids.has(b.parent)))
   }
 
-  /** Fails unless the job left nothing: no process, no agent, no rule in the pod, no file but the programs' logs. */
+  /** Fails unless the job left nothing: no process, no agent, no rule in a pod, no file but the programs' logs. */
   async nothingLeft(job: Job): Promise<void> {
     await until('the end of every process of the job', () => job.processes().length === 0, {timeout: 10_000}).catch(
       () => undefined,
@@ -112,7 +113,7 @@ export class Harness {
       interval: 200,
     }).catch(() => undefined)
     expect(await this.cluster.agents(this.namespace)).toEqual([])
-    if (this.#inPod !== undefined) expect(rules(this.#inPod)).toEqual(this.#rulesBefore)
+    for (const {inPod, rulesBefore} of this.#pods) expect(rules(inPod)).toEqual(rulesBefore)
   }
 }
 
