@@ -1,5 +1,5 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
-import {isAlive} from '../util/process.ts'
+import {isRunning} from './liveness.ts'
 import type {SessionDirectory, SessionRecord, SessionStore} from './state.ts'
 
 /** A session that has said what it is. */
@@ -12,31 +12,39 @@ export interface FoundSession {
  * The sessions of the job in the order of their starts; with `name` those that have it as their name or id: at most one of them
  * is alive, and it comes last. Errors: MirrordError SESSION_NOT_FOUND (exit 75) for a name that none has.
  */
-export function findSessions(store: SessionStore, name?: string): FoundSession[] {
+export async function findSessions(store: SessionStore, name?: string): Promise<FoundSession[]> {
   const all = store
     .list()
     .flatMap((directory) => {
       const record = directory.read()
       return record ? [{directory, record}] : []
     })
-    .sort((a, b) => order(a.record, b.record))
-  if (name === undefined) return all
-  const named = all.filter(({record}) => record.name === name || record.id === name)
-  if (named.length === 0) throw notFound(name, [...new Set(all.map(({record}) => record.name))])
-  return named
+    .sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt))
+  const named = all.filter(({record}) => name === undefined || record.name === name || record.id === name)
+  if (name !== undefined && named.length === 0) throw notFound(name, [...new Set(all.map(({record}) => record.name))])
+  return inOrder(named)
 }
 
 /** The same, but one for each name: a dead session gives way to a later one of its name. */
-export function currentSessions(store: SessionStore, name?: string): FoundSession[] {
-  const found = findSessions(store, name)
+export async function currentSessions(store: SessionStore, name?: string): Promise<FoundSession[]> {
+  const found = await findSessions(store, name)
   if (found.some(({record}) => record.id === name)) return found
   return [...new Map(found.map((session) => [session.record.name, session])).values()]
 }
 
-/** Ended sessions before living ones of the same name, otherwise by age. */
-function order(a: SessionRecord, b: SessionRecord): number {
-  if (a.name === b.name && isAlive(a.session) !== isAlive(b.session)) return isAlive(a.session) ? 1 : -1
-  return a.createdAt.localeCompare(b.createdAt)
+/** Of one name the living one takes the last of their places. */
+async function inOrder(byAge: readonly FoundSession[]): Promise<FoundSession[]> {
+  const names = Map.groupBy(byAge, ({record}) => record.name)
+  const arranged = new Map<string, Iterator<FoundSession>>()
+  for (const [name, group] of names) {
+    // Not asked where it decides nothing: one of another container costs a connection.
+    const alive = group.length > 1 ? await Promise.all(group.map((one) => isRunning(one.directory, one.record))) : []
+    const [living, ended] = [true, false].map((wanted) =>
+      group.filter((_, index) => (alive[index] ?? false) === wanted),
+    )
+    arranged.set(name, [...ended!, ...living!].values())
+  }
+  return byAge.map(({record}) => arranged.get(record.name)!.next().value as FoundSession)
 }
 
 /** The report of a name that no session has; `names` are those that there are. */

@@ -36,8 +36,12 @@ export interface SessionStatus {
 }
 
 /** How the sessions of a job are, in the order of their starts. Errors: MirrordError SESSION_NOT_FOUND for an unknown name. */
-export function sessionStatuses(store: SessionStore, name: string | undefined, now: number): Promise<SessionStatus[]> {
-  return Promise.all(findSessions(store, name).map((session) => statusOf(session, now)))
+export async function sessionStatuses(
+  store: SessionStore,
+  name: string | undefined,
+  now: number,
+): Promise<SessionStatus[]> {
+  return Promise.all((await findSessions(store, name)).map((session) => statusOf(session, now)))
 }
 
 async function statusOf(found: FoundSession, now: number): Promise<SessionStatus> {

@@ -41,7 +41,7 @@ The files hold no times. --timestamps gives the time at which a line was seen by
   async run(): Promise<void> {
     endWithReader()
     const {args, flags} = await this.parse(CiLogs)
-    const found = currentSessions(currentJob(process.env), args.name)
+    const found = await currentSessions(currentJob(process.env), args.name)
     if (found.length === 0) process.stderr.write('No mirrord session of this job.\n')
     const kept = found.filter(({record}) => record.outputDirectory !== undefined)
     if (kept.length > 0)

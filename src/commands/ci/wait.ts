@@ -31,7 +31,7 @@ Without NAME all sessions of this job: all of them have to be ready, or to end; 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(CiWait)
     const goal: Goal = flags.for
-    const sessions = currentSessions(currentJob(process.env), args.name)
+    const sessions = await currentSessions(currentJob(process.env), args.name)
     const result = await waitForSessions(sessions, goal, flags.timeout && flags.timeout * 1000)
     this.exit(reportWait(result, goal, flags.timeout))
   }

@@ -64,26 +64,60 @@ describe('finding sessions by name', () => {
   it('finds them by name and by id, and names those that there are', async () => {
     const {directory} = await session({name: 'api'})
     await session({name: 'worker'})
-    expect(findSessions(store).map(({record}) => record.name)).toEqual(['api', 'worker'])
-    expect(findSessions(store, 'worker')).toHaveLength(1)
-    expect(findSessions(store, directory.id).map(({record}) => record.name)).toEqual(['api'])
-    expect(() => findSessions(store, 'nope')).toThrow(
+    expect((await findSessions(store)).map(({record}) => record.name)).toEqual(['api', 'worker'])
+    expect(await findSessions(store, 'worker')).toHaveLength(1)
+    expect((await findSessions(store, directory.id)).map(({record}) => record.name)).toEqual(['api'])
+    await expect(findSessions(store, 'nope')).rejects.toThrow(
       'No session of this job is named "nope". Its sessions are: api, worker.',
     )
   })
 
-  it('says that there is none at all', () => {
-    expect(findSessions(store)).toEqual([])
-    expect(() => findSessions(store, 'nope')).toThrow('This job has no session.')
+  it('says that there is none at all', async () => {
+    expect(await findSessions(store)).toEqual([])
+    await expect(findSessions(store, 'nope')).rejects.toThrow('This job has no session.')
   })
 
   it('prefers the living one of several with a name', async () => {
     const dead = await session({name: 'api', createdAt: '2031-01-01T00:00:00.000Z'})
     await dead.kill()
     const living = await session({name: 'api'})
-    expect(findSessions(store, 'api').map(({record}) => record.id)).toEqual([dead.directory.id, living.directory.id])
-    expect(currentSessions(store, 'api').map(({record}) => record.id)).toEqual([living.directory.id])
-    expect(currentSessions(store, dead.directory.id)).toHaveLength(1)
+    expect((await findSessions(store, 'api')).map(({record}) => record.id)).toEqual([
+      dead.directory.id,
+      living.directory.id,
+    ])
+    expect((await currentSessions(store, 'api')).map(({record}) => record.id)).toEqual([living.directory.id])
+    expect(await currentSessions(store, dead.directory.id)).toHaveLength(1)
+  })
+})
+
+describe('the living one of several with a name comes last', () => {
+  const at = (second: number) => `2031-01-01T00:00:0${second}.000Z`
+  const elsewhere = {...identify(process.pid)!, namespace: 'pid:[1]'}
+  const order = async () =>
+    (await findSessions(store)).map(({record: {name, createdAt}}) => name + createdAt.slice(18, 19))
+
+  it('[D6] also when it runs in another container, and when that has ended there', async () => {
+    const container = await session({name: 'api', createdAt: at(1), session: elsewhere})
+    await session({name: 'worker', createdAt: at(2)})
+    const dead = await session({name: 'api', createdAt: at(3)})
+    await dead.kill()
+    expect(await order()).toEqual(['api3', 'worker2', 'api1'])
+    expect((await currentSessions(store, 'api')).map(({record}) => record.id)).toEqual([container.directory.id])
+    await container.kill()
+    expect(await order()).toEqual(['api1', 'worker2', 'api3'])
+  })
+
+  it('[D6] though the number of the ended one belongs to another process by now', async () => {
+    const running = await session({name: 'api', createdAt: at(1)})
+    await session({name: 'worker', createdAt: at(2)})
+    const ended = store.create()
+    ended.write({
+      ...running.directory.read()!,
+      id: ended.id,
+      createdAt: at(3),
+      session: {...identify(process.pid)!, startTime: '1'},
+    })
+    expect(await order()).toEqual(['api3', 'worker2', 'api1'])
   })
 })
 
@@ -186,7 +220,7 @@ describe('what a record says about a goal', () => {
 describe('waiting for sessions', () => {
   it('is told when a session becomes ready', async () => {
     const one = await session({state: 'starting'})
-    const waiting = waitForSessions(findSessions(store), 'ready')
+    const waiting = waitForSessions(await findSessions(store), 'ready')
     await one.watched
     one.update({state: 'ready'})
     expect(await waiting).toMatchObject({waited: [{status: 0}], open: []})
@@ -194,17 +228,17 @@ describe('waiting for sessions', () => {
 
   it('is told at once when it is ready already, and when it died before', async () => {
     await session({name: 'a'})
-    expect(await waitForSessions(findSessions(store), 'ready')).toMatchObject({waited: [{status: 0}], open: []})
+    expect(await waitForSessions(await findSessions(store), 'ready')).toMatchObject({waited: [{status: 0}], open: []})
     const dead = await session({name: 'b'})
     await dead.kill()
-    const {waited, open} = await waitForSessions(findSessions(store), 'ready')
+    const {waited, open} = await waitForSessions(await findSessions(store), 'ready')
     expect(waited.find(({record}) => record.name === 'b')?.failure?.code).toBe('SESSION_LOST')
     expect(waited.length + open.length).toBe(2)
   })
 
   it('does not wait for the others when one fails before it is ready', async () => {
     const [slow, failing] = [await session({state: 'starting'}), await session({state: 'starting'})]
-    const waiting = waitForSessions(findSessions(store), 'ready')
+    const waiting = waitForSessions(await findSessions(store), 'ready')
     await Promise.all([slow.watched, failing.watched])
     failing.end({endedBy: 'program', failure})
     expect(await waiting).toMatchObject({waited: [{failure}], open: [{id: slow.directory.id}]})
@@ -212,7 +246,7 @@ describe('waiting for sessions', () => {
 
   it('waits for the end of all, and gives each status in the order of the ends', async () => {
     const [one, two] = [await session(), await session()]
-    const waiting = waitForSessions(findSessions(store), 'exit')
+    const waiting = waitForSessions(await findSessions(store), 'exit')
     await Promise.all([one.watched, two.watched])
     two.end({endedBy: 'program', exit: {code: 4}, failure})
     await two.exited
@@ -222,7 +256,7 @@ describe('waiting for sessions', () => {
 
   it('reports a session that is killed meanwhile', async () => {
     const one = await session()
-    const waiting = waitForSessions(findSessions(store), 'exit')
+    const waiting = waitForSessions(await findSessions(store), 'exit')
     await one.watched
     await one.kill()
     expect(await waiting).toMatchObject({waited: [{failure: {code: 'SESSION_LOST'}}]})
@@ -230,7 +264,7 @@ describe('waiting for sessions', () => {
 
   it('reports a session whose record a stop has removed meanwhile', async () => {
     const one = await session()
-    const waiting = waitForSessions(findSessions(store), 'exit')
+    const waiting = waitForSessions(await findSessions(store), 'exit')
     await one.watched
     one.directory.remove()
     one.child.stdin.end()
@@ -240,7 +274,7 @@ describe('waiting for sessions', () => {
   it('gives up when the time is up, also with a session that does not answer', async () => {
     const [one, two] = [await session(), await session()]
     two.child.kill('SIGSTOP')
-    const result = await waitForSessions(findSessions(store), 'exit', 50)
+    const result = await waitForSessions(await findSessions(store), 'exit', 50)
     expect(result).toMatchObject({waited: [], open: [{id: one.directory.id}, {id: two.directory.id}]})
   })
 })
@@ -279,10 +313,10 @@ describe('showing output', () => {
     const one = await session({outputDirectory: output()})
     await one.kill()
     const all = shown()
-    await showOutput(findSessions(store)[0]!, both, all.show)
+    await showOutput((await findSessions(store))[0]!, both, all.show)
     expect(all.text()).toBe('stdout:one\ntwo\nstderr:bad\n')
     const last = shown()
-    await showOutput(findSessions(store)[0]!, {...both, streams: ['stdout'], tail: 1}, last.show)
+    await showOutput((await findSessions(store))[0]!, {...both, streams: ['stdout'], tail: 1}, last.show)
     expect(last.text()).toBe('stdout:two\n')
   })
 
@@ -290,7 +324,7 @@ describe('showing output', () => {
     const directory = output()
     const one = await session({outputDirectory: directory})
     const seen = shown()
-    const following = showOutput(findSessions(store)[0]!, {...both, follow: true}, seen.show)
+    const following = showOutput((await findSessions(store))[0]!, {...both, follow: true}, seen.show)
     await seen.until('stderr:bad\n')
     appendFileSync(path.join(directory, 'stdout'), 'three\n')
     await seen.until('stdout+:three\n')
@@ -306,7 +340,7 @@ describe('showing output', () => {
 
   it('ends when the session dies', async () => {
     const one = await session({outputDirectory: output()})
-    const following = showOutput(findSessions(store)[0]!, {...both, follow: true}, shown().show)
+    const following = showOutput((await findSessions(store))[0]!, {...both, follow: true}, shown().show)
     await one.watched
     await one.kill()
     await following
@@ -314,14 +348,14 @@ describe('showing output', () => {
 
   it('says where the output is that is in no file', async () => {
     await session({name: 'api'})
-    await expect(showOutput(findSessions(store)[0]!, both, shown().show)).rejects.toMatchObject({
+    await expect(showOutput((await findSessions(store))[0]!, both, shown().show)).rejects.toMatchObject({
       report: {code: 'OUTPUT_NOT_KEPT', exit: 'usage'},
     })
   })
 
   it('stops following when the output cannot be shown', async () => {
     await session({outputDirectory: output()})
-    const broken = showOutput(findSessions(store)[0]!, {...both, follow: true}, async () => {
+    const broken = showOutput((await findSessions(store))[0]!, {...both, follow: true}, async () => {
       throw new Error('nobody reads')
     })
     await expect(broken).rejects.toThrow('nobody reads')
