@@ -1,8 +1,10 @@
+import {execFileSync} from 'node:child_process'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
+import {chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {exitCodes} from '../../src/errors/exit-codes.ts'
 import {expectExit, expectFailure, Harness} from './support/harness.ts'
 import {request} from './support/http.ts'
 import type {Job} from './support/mirrord.ts'
@@ -43,14 +45,51 @@ describe('ci start', () => {
     await harness.nothingLeft(job)
   })
 
-  test('returns for a program that never listens where incoming traffic is off', async () => {
+  test('[D26] returns for a program that never listens where incoming traffic is off, and says what it did', async () => {
     const file = write('mirrord.json', {target: 'deployment/echo', feature: {network: {incoming: 'off'}}})
     const result = await job.start('-f', file, '--', 'sleep', '300')
     expectExit(result, 'success')
     expect(result.stdout).toContain('Incoming: off')
+    expect(result.stdout).toMatch(new RegExp(`^Program: +pid ${job.program('sleep 300').pid}$`, 'm'))
+    expect(result.stdout).toContain(`${job.outputFolders()[0]}/{stdout,stderr}`)
+    expect(result.stderr).toMatch(/^✓ Target .* \(\d+\.\d\d s\)\n✓ Agent .* is connected /m)
     expect((await harness.who()).who).toBe('deployed')
-    expect(job.program('sleep 300')).toBeDefined()
     expectExit(await job.stop(), 'success')
+    await harness.nothingLeft(job)
+  })
+
+  test('[LIF-22] waits for no call of the program, static or not: it lives until the stop', async () => {
+    const program = path.join(job.folder, 'pause')
+    const source = '#include <unistd.h>\nint main(void) { return pause(); }'
+    execFileSync('gcc', ['-static', '-x', 'c', '-o', program, '-'], {input: source})
+    const file = write('mirrord.json', {target: 'deployment/echo', feature: {network: {incoming: 'off'}}})
+    expectExit(await job.start('-f', file, '--', program), 'success')
+    // Upstream gives such a program 60 s.
+    const {code} = await job.run(['ci', 'wait', '--for', 'exit', '--timeout', process.env.MIRRORD_LONG ? '70' : '1'])
+    expect(code).toBe(exitCodes.programRunning.code)
+    expectExit(await job.stop(), 'success')
+    await harness.nothingLeft(job)
+  })
+
+  test('[D19] takes the variables of feature.env.unset from the program, local and remote ones', async () => {
+    const config = {
+      target: 'deployment/echo',
+      feature: {env: {unset: ['OF_JOB', 'FROM_POD']}, network: {incoming: 'off'}},
+    }
+    const script = 'echo "$KEPT ${OF_JOB-none} ${FROM_POD-none}"; exec sleep 300'
+    const words = ['ci', 'start', '-f', write('mirrord.json', config), '--', 'sh', '-c', script]
+    expectExit(await job.run(words, {env: {OF_JOB: 'secret', KEPT: 'kept'}}), 'success')
+    expect(readFileSync(path.join(job.outputFolders()[0]!, 'stdout'), 'utf8')).toBe('kept none none\n')
+    expectExit(await job.stop(), 'success')
+    await harness.nothingLeft(job)
+  })
+
+  test('[D28] undoes what was connected when the program cannot be executed', async () => {
+    const script = write('server', '#!/no/such/interpreter\n')
+    chmodSync(script, 0o755)
+    const result = await job.start(...target, '--', script)
+    expectFailure(result, 'programNotFound', 'PROGRAM_NOT_FOUND', 'interpreter')
+    expect(result.stderr).toMatch(/^✓ Agent .* is connected/m)
     await harness.nothingLeft(job)
   })
 

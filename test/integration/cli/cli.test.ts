@@ -25,6 +25,14 @@ describe('ci stop', () => {
     expect(stderr).not.toBe('')
   })
 
+  it('[D27] asks for no API key and no kubeconfig, nor does its help', async () => {
+    const {code, stdout} = await mirrord(['ci', 'stop'], {env: {MIRRORD_CI_API_KEY: 'no key', KUBECONFIG: '/nowhere'}})
+    expect([code, stdout]).toEqual([0, 'Nothing to stop: no mirrord session of this job is running.\n'])
+    const help = await mirrord(['ci', 'stop', '--help'])
+    expect(help.stdout).toContain('ci stop')
+    expect(help.stdout).not.toMatch(/\bkeys?\b/i)
+  })
+
   it('reports what a session has on record, with its exit code, and shows where the output is', async () => {
     const {SessionStore} = await import('../../../src/session/state.ts')
     const {currentJob} = await import('../../../src/session/current-job.ts')
