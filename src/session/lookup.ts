@@ -1,4 +1,5 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {knownRecord} from './known-record.ts'
 import {isRunning} from './liveness.ts'
 import type {SessionDirectory, SessionRecord, SessionStore} from './state.ts'
 
@@ -13,13 +14,11 @@ export interface FoundSession {
  * is alive, and it comes last. Errors: MirrordError SESSION_NOT_FOUND (exit 75) for a name that none has.
  */
 export async function findSessions(store: SessionStore, name?: string): Promise<FoundSession[]> {
-  const all = store
-    .list()
-    .flatMap((directory) => {
-      const record = directory.read()
-      return record ? [{directory, record}] : []
-    })
-    .sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt))
+  const known = store.list().map(async (directory) => {
+    const record = await knownRecord(directory)
+    return record ? [{directory, record}] : []
+  })
+  const all = (await Promise.all(known)).flat().sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt))
   const named = all.filter(({record}) => name === undefined || record.name === name || record.id === name)
   if (name !== undefined && named.length === 0) throw notFound(name, [...new Set(all.map(({record}) => record.name))])
   return inOrder(named)

@@ -2,6 +2,7 @@ import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {isAlive, whereabouts, type ProcessId} from '../util/process.ts'
 import {delay} from '../util/time.ts'
+import {knownRecord} from './known-record.ts'
 import {isRunning} from './liveness.ts'
 import type {SessionDirectory, SessionStore} from './state.ts'
 
@@ -75,7 +76,7 @@ export function nameOf(directory: SessionDirectory): string | undefined {
 
 /** The name that a live session has or asks for; undefined for a dead one and for one that has not asked yet. */
 async function rivalIn(directory: SessionDirectory): Promise<{name: string; held: boolean} | undefined> {
-  const record = directory.read()
+  const record = await knownRecord(directory)
   if (record) return (await isRunning(directory, record)) ? {name: record.name, held: true} : undefined
   const claim = directory.readClaim()
   return claim && isLaunching(directory, claim) ? claim : undefined

@@ -1,6 +1,7 @@
 import {constants, type Stats} from 'node:fs'
 import {lstat, open, opendir, readdir, rmdir, unlink} from 'node:fs/promises'
 import path from 'node:path'
+import {knownRecord} from './known-record.ts'
 import {isRunning} from './liveness.ts'
 import type {Log} from './log.ts'
 import {outputFileNames, rotatedName} from './output-files.ts'
@@ -115,7 +116,7 @@ async function foldersInUse(env: Readonly<Record<string, string | undefined>>): 
   for (const root of searchRoots(env, process.getuid?.() ?? 0))
     for (const job of jobsIn(root))
       for (const directory of new SessionStore(root, job).list()) {
-        const record = directory.read()
+        const record = await knownRecord(directory)
         // By name, which is unique: the folder above it may be reached by several paths.
         if (record?.outputDirectory !== undefined && (await isRunning(directory, record)))
           names.add(path.basename(record.outputDirectory))

@@ -1,5 +1,6 @@
 import {readdirSync} from 'node:fs'
 import {isAlive, whereabouts} from '../util/process.ts'
+import {knownRecord} from './known-record.ts'
 import {isRunning} from './liveness.ts'
 import {isLaunching} from './naming.ts'
 import {searchRoots} from './roots.ts'
@@ -37,7 +38,7 @@ export function jobsIn(root: string): string[] {
 }
 
 async function reap(directory: SessionDirectory): Promise<void> {
-  const record = directory.read()
+  const record = await knownRecord(directory)
   if (!record) {
     const claim = directory.readClaim()
     if (claim && isLaunching(directory, claim)) return

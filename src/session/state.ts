@@ -17,6 +17,7 @@ import type {ProcessId} from '../util/process.ts'
 import {stateUnusable} from './disk.ts'
 import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
+import {parseClaim, parseRecord} from './record.ts'
 import {followed, own, SOCKET_NAME, unlink} from './roots.ts'
 
 /** Of the report, here and beside the program's output, where it outlives the session. */
@@ -180,9 +181,25 @@ export class SessionDirectory {
     return statSync(this.path, {throwIfNoEntry: false})?.mtimeMs
   }
 
-  /** The record, or undefined when the session has not written one (or is being removed). */
+  /** The record, or undefined when the session has not written one, is being removed, or it is damaged. */
   read(): SessionRecord | undefined {
-    return readWhole(path.join(this.path, 'session.json')) as SessionRecord | undefined
+    return this.#look().record
+  }
+
+  /** Why there is a `session.json` that is no record; undefined when it is one, or is not there. */
+  get damage(): string | undefined {
+    return this.#look().damage
+  }
+
+  #look(): ReturnType<typeof parseRecord> {
+    let text: string
+    try {
+      text = readFileSync(path.join(this.path, 'session.json'), 'utf8')
+    } catch (error) {
+      const {code, message} = error as NodeJS.ErrnoException
+      return code === 'ENOENT' || code === 'ESTALE' ? {} : {damage: `it cannot be read (${message})`}
+    }
+    return parseRecord(text)
   }
 
   /** Takes the claim back, for those that wait for its decision. */
@@ -192,7 +209,11 @@ export class SessionDirectory {
 
   /** The claim, or undefined when there is none yet. */
   readClaim(): NameClaim | undefined {
-    return readWhole(path.join(this.path, 'name.json')) as NameClaim | undefined
+    try {
+      return parseClaim(readFileSync(path.join(this.path, 'name.json'), 'utf8'))
+    } catch {
+      return undefined
+    }
   }
 
   /** Removes what only a running session needs. */
@@ -222,14 +243,6 @@ function writeWhole(file: string, value: unknown): void {
   } catch (error) {
     rmSync(temporary, {force: true}) // a full disk keeps the empty file
     throw stateUnusable(path.dirname(file), error)
-  }
-}
-
-function readWhole(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'))
-  } catch {
-    return undefined
   }
 }
 

@@ -1,13 +1,9 @@
 import {exitCodes} from '../errors/exit-codes.ts'
-import {deferred, within} from '../util/time.ts'
-import {connectControl} from './control.ts'
+import {askSession} from './ask.ts'
 import {isRunning} from './liveness.ts'
 import {findSessions, type FoundSession} from './lookup.ts'
-import type {LiveFigures, SessionRecord, SessionStore} from './state.ts'
+import type {SessionRecord, SessionStore} from './state.ts'
 import {lost} from './stop-failures.ts'
-
-/** A session that does not say within this time how it is, is shown as its record says. */
-const ANSWER_MS = 1000
 
 /** One session in `ci status --json`. Fields are only ever added; what is not known is null. */
 export interface SessionStatus {
@@ -46,7 +42,7 @@ export async function sessionStatuses(
 
 async function statusOf(found: FoundSession, now: number): Promise<SessionStatus> {
   const alive = await isRunning(found.directory, found.record)
-  const answer = alive ? await ask(found) : undefined
+  const answer = alive ? await askSession(found.directory) : undefined
   const record = answer?.record ?? found.directory.read() ?? found.record
   const died = !alive && record.state !== 'ended'
   const failure = record.failure ?? (died ? lost(record) : undefined)
@@ -66,29 +62,14 @@ async function statusOf(found: FoundSession, now: number): Promise<SessionStatus
     startedAt: record.createdAt,
     readyAt: record.readyAt ?? null,
     endedAt: record.endedAt ?? null,
-    uptimeSeconds: died ? null : Math.max(0, Math.round((end - Date.parse(record.createdAt)) / 100) / 10),
+    uptimeSeconds:
+      died || (record.state === 'ended' && !record.endedAt)
+        ? null
+        : Math.max(0, Math.round((end - Date.parse(record.createdAt)) / 100) / 10),
     outputDirectory: record.outputDirectory ?? null,
     exit: record.exit ? {code: record.exit.code ?? null, signal: record.exit.signal ?? null} : null,
     failure: failure
       ? {code: failure.code, exit: exitCodes[failure.exit].code, what: failure.what, why: failure.why ?? null}
       : null,
-  }
-}
-
-async function ask({directory}: FoundSession): Promise<{record: SessionRecord; live?: LiveFigures} | undefined> {
-  const answered = deferred<{record: SessionRecord; live?: LiveFigures} | undefined>()
-  try {
-    const control = await connectControl(directory.socket, {
-      reply: (reply) => {
-        if (reply.type === 'status') answered.resolve(reply)
-      },
-      closed: () => answered.resolve(undefined),
-    })
-    control.send({type: 'status'})
-    const answer = await within(ANSWER_MS, answered.promise)
-    control.close()
-    return answer
-  } catch {
-    return undefined // being born, or ended a moment ago: its record says what is known
   }
 }

@@ -2,6 +2,7 @@ import {exists, isAlive, uncollectedOrphans, whereabouts} from '../util/process.
 import {deferred, delay, within} from '../util/time.ts'
 import {connectControl, type ControlReply, type LastWord} from './control.ts'
 import {leftReport} from './left-report.ts'
+import {knownRecord} from './known-record.ts'
 import {isRunning, serves} from './liveness.ts'
 import {isLaunching} from './naming.ts'
 import type {SessionDirectory, SessionRecord} from './state.ts'
@@ -59,7 +60,7 @@ async function finish(
 ): Promise<Pick<StoppedSession, 'failure' | 'endedBefore' | 'reportText'>> {
   const {failure, report} = (await isRunning(directory, record))
     ? await askToStop(directory, record, options)
-    : await afterDeath(directory)
+    : await afterDeath(directory, record)
   const last = directory.read()
   await collected(last ?? record, options.hurry)
   const reportText = report ?? leftReport(directory, record)
@@ -84,7 +85,7 @@ async function readBorn(
 ): Promise<SessionRecord | undefined> {
   // Nothing tells of a file in a directory that works on every file system, and the wait is a rare one.
   for (let waited = 0; ; waited += 50) {
-    const record = directory.read()
+    const record = await knownRecord(directory)
     if (record) return record
     const claim = directory.readClaim()
     const launching = claim !== undefined && isLaunching(directory, claim)
@@ -107,7 +108,8 @@ async function askToStop(directory: SessionDirectory, record: SessionRecord, opt
       ended.resolve(undefined)
     },
   })
-  if (!control) return (await isRunning(directory, record)) ? end(directory, record, birthMs) : afterDeath(directory)
+  if (!control)
+    return (await isRunning(directory, record)) ? end(directory, record, birthMs) : afterDeath(directory, record)
   const cancelled = () => control.send({type: 'hurry', graceMs: HURRY_GRACE_MS})
   hurry?.addEventListener('abort', cancelled)
   control.send({type: 'stop', graceMs: hurry?.aborted ? HURRY_GRACE_MS : graceMs, signal})
@@ -121,7 +123,9 @@ async function askToStop(directory: SessionDirectory, record: SessionRecord, opt
   }
   const left = directory.read() ?? record
   // A connection that was closed without an answer is a session that is dying; only a silent one is hung.
-  return (await gone(directory, left, closed ? GONE_MS : 0)) ? afterDeath(directory) : end(directory, left, deadline)
+  return (await gone(directory, left, closed ? GONE_MS : 0))
+    ? afterDeath(directory, left)
+    : end(directory, left, deadline)
 }
 
 /** Kills a session that hangs: its death makes the trap end the program's tree, and the agent leave. */
@@ -133,7 +137,8 @@ async function end(directory: SessionDirectory, record: SessionRecord, waited: n
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
-  } else if (await isRunning(directory, record)) throw new Error('It hangs, in another container: end that one.')
+  } else if (await isRunning(directory, record))
+    throw new Error('It hangs, and its process cannot be seen from here (another container): end that one.')
   await gone(directory, record, GONE_MS)
   return {failure: hung(record, waited)}
 }
@@ -182,8 +187,8 @@ export async function gone(directory: SessionDirectory, {session, trap}: Session
  * The report of a session whose process no longer runs, by the last record: one that has removed its directory ended as it
  * was asked to, or was reported by another stop.
  */
-async function afterDeath(directory: SessionDirectory): Promise<LastWord> {
-  const record = directory.read()
+async function afterDeath(directory: SessionDirectory, known: SessionRecord): Promise<LastWord> {
+  const record = directory.read() ?? (directory.damage === undefined ? undefined : known)
   if (!record) return {}
   await gone(directory, record, GONE_MS)
   return {failure: record.state === 'ended' ? record.failure : lost(record)}

@@ -44,7 +44,8 @@ export async function watchSession(
     if (signal?.aborted) return last
   }
   await gone(directory, last, GONE_MS)
-  const final = afterwards(directory.read(), last)
+  const onDisk = directory.read() ?? (directory.damage === undefined ? undefined : last)
+  const final = afterwards(onDisk, last)
   tell(final)
   return final
 }

@@ -14,6 +14,8 @@ export interface FakeSession {
   name?: string
   /** Writes its record only when its stdin ends. */
   late?: boolean
+  /** Never answers what it is asked. */
+  mute?: boolean
   /** Never answers a stop. */
   hang?: boolean
   /** Dies without an answer when it is asked to stop. */
@@ -60,11 +62,9 @@ if (plan.report) writeFileSync(directory.report, plan.report)
 let graces = 0
 let hurry: () => void = () => {}
 const hurried = new Promise<void>((resolve) => (hurry = resolve))
+const live = {ports: [{port: 8080, local: '127.0.0.1:9090'}], requests: 3, connections: 2}
 const control = await serveControl(directory.socket, {
-  status: () => ({
-    record,
-    live: {ports: [{port: 8080, local: '127.0.0.1:9090'}], requests: 3, connections: 2},
-  }),
+  status: () => (plan.mute ? ({type: 'mute'} as never) : {record, live}),
   watch: (tell) => {
     watchers.add(tell)
     tell(record)

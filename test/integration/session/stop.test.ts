@@ -209,7 +209,9 @@ describe('stopping the sessions of a job', () => {
         session: {...record.session, pid: pid as number},
         trap: {...record.session, pid: pid as number},
       })
-      expect(await stopSessions([store], {graceMs: 0, birthMs: 50})).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+      expect(await stopSessions([store], {graceMs: 0, birthMs: 50})).toMatchObject([
+        {failure: {code: 'SESSION_RECORD_DAMAGED', exit: 'programCrashed'}},
+      ])
       nothingLeft()
     },
   )
@@ -285,6 +287,66 @@ describe('stopping the sessions of a job', () => {
       const [web, ...others] = await stopSessions([store], {graceMs: 0, names: ['web']})
       expect([web!.reportText, others]).toEqual(['of web', []])
       expect(readFileSync(directory.report, 'utf8')).toBe('of worker')
+    })
+  })
+
+  describe('[D7] whose record is damaged', () => {
+    const damage = (directory: SessionDirectory, text: string) =>
+      writeFileSync(path.join(directory.path, 'session.json'), text)
+    const stop = () => stopSessions([store], {graceMs: 50, teardownMs: 50, birthMs: 100})
+
+    it('asks the session itself, when it runs', async () => {
+      for (const text of ['', '{"format": 1,']) {
+        const {directory, id, lines} = await session({name: 'web'})
+        damage(directory, text)
+        expect(await stop()).toMatchObject([{id: directory.id, name: 'web', failure: undefined}])
+        expect(lines).toContain('stop 50')
+        expect(isAlive(id)).toBe(false)
+        nothingLeft()
+      }
+    })
+
+    it('asks the session itself, though somebody has removed its record', async () => {
+      const {directory, id} = await session({name: 'web'})
+      rmSync(path.join(directory.path, 'session.json'))
+      expect(await stop()).toMatchObject([{name: 'web', failure: undefined}])
+      expect(isAlive(id)).toBe(false)
+      nothingLeft()
+    })
+
+    it.each([
+      ['', 'not JSON'],
+      ['{"format": 1,', 'not JSON'],
+      ['null', 'format is not stated'],
+      ['[]', 'format is not stated'],
+      ['{"format": 2}', 'format is 2'],
+      ['{"format": 1}', '"id"'],
+      [
+        '{"format": 1, "id": "1", "job": "1", "name": "1", "program": "1", "state": "ready", "createdAt": "", "session": {}}',
+        '"session"',
+      ],
+    ])('says so of one that is gone, and removes it: %j', async (text, why) => {
+      const {directory, child, exited} = await session({report: '{"session": {"outputDirectory": "/out/web-1"}}'})
+      directory.claim({name: 'web', held: true, launcher: {...identify(process.pid)!, startTime: '1'}})
+      child.kill('SIGKILL')
+      await exited
+      damage(directory, text)
+      const [stopped, ...others] = await stop()
+      expect(others).toEqual([])
+      expect(stopped).toMatchObject({name: 'web', outputDirectory: '/out/web-1', failure: {exit: 'programCrashed'}})
+      expect(stopped!.failure!.code).toBe('SESSION_RECORD_DAMAGED')
+      expect(stopped!.failure!.what).toContain(path.join(directory.path, 'session.json'))
+      expect(stopped!.failure!.why).toContain(why)
+      nothingLeft()
+    })
+
+    it('keeps what hangs, whose process it cannot know, and says so', async () => {
+      const {directory, child, id} = await session({hang: true, mute: true})
+      damage(directory, '')
+      expect(await stop()).toMatchObject([{failure: {code: 'SESSION_NOT_STOPPED', exit: 'unexpected'}}])
+      expect(isAlive(id)).toBe(true)
+      expect(existsSync(directory.path)).toBe(true)
+      child.kill('SIGKILL')
     })
   })
 

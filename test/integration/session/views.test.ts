@@ -153,6 +153,31 @@ describe('the status of sessions', () => {
     ])
   })
 
+  it('[D7] shows a session whose record is damaged: by its own word, or as failed with the file and what to do', async () => {
+    const {directory, kill} = await session({name: 'api'})
+    const file = path.join(directory.path, 'session.json')
+    writeFileSync(file, '{')
+    const statuses = () => sessionStatuses(store, undefined, Date.now())
+    expect(await statuses()).toMatchObject([{name: 'api', state: 'ready', requests: 3}])
+    expect(await findSessions(store, 'api')).toHaveLength(1)
+    await kill()
+    const [status] = await statuses()
+    expect(status).toMatchObject({id: directory.id, state: 'failed', uptimeSeconds: null, failure: {exit: 74}})
+    expect(status!.failure!.code).toBe('SESSION_RECORD_DAMAGED')
+    expect(status!.failure!.what).toContain(file)
+    const {waited} = await waitForSessions(await findSessions(store), 'ready')
+    expect(waited).toMatchObject([{failure: {code: 'SESSION_RECORD_DAMAGED'}}])
+  })
+
+  it('[D7] tells of a session that dies after its record was damaged', async () => {
+    const {directory, kill, watched} = await session({name: 'api', state: 'starting'})
+    const waiting = waitForSessions(await findSessions(store), 'ready')
+    await watched
+    writeFileSync(path.join(directory.path, 'session.json'), '{')
+    await kill()
+    expect((await waiting).waited).toMatchObject([{failure: {code: 'SESSION_LOST'}}])
+  })
+
   it('shows one that died without being stopped as failed', async () => {
     const dead = await session()
     await dead.kill()

@@ -270,6 +270,21 @@ describe('reaping', () => {
     expect([elsewhere, container].map(({path: at}) => existsSync(at))).toEqual([true, false])
   })
 
+  it('[D7] keeps a session whose record is damaged as long as it serves its socket', async () => {
+    const damaged = session('bbbbbbbb')
+    writeFileSync(path.join(damaged.path, 'session.json'), '{')
+    const served = createServer((socket) => socket.destroy()).listen(damaged.socket)
+    await once(served, 'listening')
+    utimesSync(damaged.path, old(), old())
+    await reap()
+    expect(existsSync(damaged.path)).toBe(true)
+    served.close()
+    await once(served, 'close')
+    utimesSync(damaged.path, old(), old())
+    await reap()
+    expect(existsSync(damaged.path)).toBe(false)
+  })
+
   it('does nothing where there is nothing', async () => {
     await reap()
     expect(readdirSync(folder)).toEqual([])
