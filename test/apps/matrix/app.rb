@@ -41,11 +41,16 @@ def serve(name, port)
   Thread.new do
     loop do
       s = server.accept
-      peer = s.remote_address.ip_address.sub('::ffff:', '')
-      s.readpartial(4096)
-      body = "#{name} peer #{peer}"
-      s.write "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}"
-      s.close
+      begin
+        peer = s.remote_address.ip_address.sub('::ffff:', '')
+        s.readpartial(4096)
+        body = "#{name} peer #{peer}"
+        s.write "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}"
+      rescue EOFError, SystemCallError
+        nil # the kubelet's probe connects and says nothing
+      ensure
+        s.close
+      end
     end
   end
   ended.pop
