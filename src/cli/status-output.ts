@@ -1,7 +1,8 @@
+import {formatBytes} from '../report/text.ts'
 import type {SessionStatus} from '../session/status.ts'
 import {colorFor} from '../util/color.ts'
 
-const HEAD = ['NAME', 'TARGET', 'POD', 'STATE', 'PIDS', 'PORTS', 'REQUESTS', 'UPTIME']
+const HEAD = ['NAME', 'TARGET', 'POD', 'STATE', 'PIDS', 'PORTS', 'REQUESTS', 'BYTES', 'UPTIME']
 const STATE = HEAD.indexOf('STATE')
 
 /** Prints the sessions: a table on terminals, else columns that a script can cut. */
@@ -13,7 +14,8 @@ export async function printStatuses(statuses: readonly SessionStatus[]): Promise
     if (failure) process.stdout.write(`${name}: ${failure.what} (${failure.code})\n`)
 }
 
-function row({name, target, pod, state, pids, ports, requests, connections, uptimeSeconds}: SessionStatus): string[] {
+function row(status: SessionStatus): string[] {
+  const {name, target, pod, state, pids, ports, requests, connections, bytesIn, bytesOut, uptimeSeconds} = status
   return [
     name,
     target ?? '-',
@@ -23,9 +25,13 @@ function row({name, target, pod, state, pids, ports, requests, connections, upti
     ports.map(({port, local}) => `${port}->${local}`).join(',') || '-',
     // Of another protocol than HTTP only the connections are known.
     String((requests || connections) ?? '-'),
+    bytesIn === null || bytesOut === null ? '-' : `${bytes(bytesIn)}/${bytes(bytesOut)}`,
     uptimeSeconds === null ? '-' : duration(uptimeSeconds),
   ]
 }
+
+/** Without a space, so that a column stays one word. */
+const bytes = (count: number) => formatBytes(count).replace(' ', '')
 
 /** Seconds as `42s`, `3m07s` or `2h05m`: no space, so that a column stays one word. */
 export function duration(seconds: number): string {

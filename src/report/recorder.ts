@@ -35,6 +35,9 @@ export interface Figures {
   requests: number
   /** Connections of the pod's ports that came to the local program. */
   connections: number
+  /** What the program received from the cluster and sent to it, on these connections and its own. */
+  bytesIn: number
+  bytesOut: number
 }
 
 /** One destination's row; counts the bytes of all its connections. */
@@ -191,9 +194,15 @@ export class Recorder {
     }
   }
 
-  /** What `ci status` shows; costs nothing. */
+  /** What `ci status` shows. */
   figures(): Figures {
-    return {requests: this.#requests, connections: this.#connections}
+    const rows = [...this.#ports.list(), ...this.#destinations.list()]
+    return {
+      requests: this.#requests,
+      connections: this.#connections,
+      bytesIn: rows.reduce((sum, {bytesIn}) => sum + bytesIn, 0),
+      bytesOut: rows.reduce((sum, {bytesOut}) => sum + bytesOut, 0),
+    }
   }
 
   /** The report as of now. */

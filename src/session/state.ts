@@ -66,6 +66,9 @@ export interface LiveFigures {
   /** Requests that the program got from the cluster, as far as its protocol is known, and their connections. */
   requests?: number
   connections?: number
+  /** What the program received from the cluster, and sent to it. */
+  bytesIn?: number
+  bytesOut?: number
 }
 
 /** The sessions of one job: one directory each, no shared file, so that parallel starts cannot lose each other. */

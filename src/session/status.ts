@@ -21,6 +21,9 @@ export interface SessionStatus {
   requests: number | null
   /** The connections on which they came. */
   connections: number | null
+  /** What the program received from the cluster and sent to it; what a request moves counts at its end. Null as above. */
+  bytesIn: number | null
+  bytesOut: number | null
   startedAt: string
   readyAt: string | null
   endedAt: string | null
@@ -59,6 +62,8 @@ async function statusOf(found: FoundSession, now: number): Promise<SessionStatus
     ports: live?.ports.map(({port, local}) => ({port, local})) ?? [],
     requests: live?.requests ?? null,
     connections: live?.connections ?? null,
+    bytesIn: live?.bytesIn ?? null,
+    bytesOut: live?.bytesOut ?? null,
     startedAt: record.createdAt,
     readyAt: record.readyAt ?? null,
     endedAt: record.endedAt ?? null,

@@ -92,6 +92,7 @@ describe('sessions of a job', () => {
     )
 
     expectExit(await job.run(['ci', 'wait', '--for', 'ready', '--timeout', '60']), 'success')
+    expect((await harness.who()).who).toBe('local')
     const [api, batch] = (await statuses()) as [SessionStatus, SessionStatus]
     expect(api).toMatchObject({
       name: 'api',
@@ -105,10 +106,11 @@ describe('sessions of a job', () => {
       failure: null,
     })
     expect(api.readyAt! >= api.startedAt).toBe(true)
+    expect(Math.min(api.requests!, api.bytesIn!, api.bytesOut!)).toBeGreaterThan(0)
     expect(batch).toMatchObject({name: 'batch', state: 'ready', ports: []})
     const plain = await job.run(['ci', 'status', 'api'])
     expect(plain.stdout).toMatch(
-      /^NAME +TARGET +POD +STATE +PIDS +PORTS +REQUESTS +UPTIME\napi +deployment\/echo +echo-\S+ +ready +\d+,\d+ +8080->\S+ +\S+ +\d+s\n$/,
+      /^NAME +TARGET +POD +STATE +PIDS +PORTS +REQUESTS +BYTES +UPTIME\napi +deployment\/echo +echo-\S+ +ready +\d+,\d+ +8080->\S+ +\S+ +\d\S*B\/\d\S*B +\d+s\n$/,
     )
 
     const unknown = await job.run(['ci', 'logs', 'nope'])

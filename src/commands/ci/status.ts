@@ -7,7 +7,7 @@ import {sessionStatuses} from '../../session/status.ts'
 
 export default class CiStatus extends MirrordCommand {
   static override summary = 'show the sessions of this CI job'
-  static override description = `For each session: target, pod, state (starting, ready, stopping, failed, ended), process ids of the program and of its session, ports of the pod and where the program listens for them, requests so far (connections, where HTTP is not parsed), time since its start. A session that died without being stopped is shown as failed until \`ci stop\` has reported it.
+  static override description = `For each session: target, pod, state (starting, running, ready, stopping, failed, ended), process ids of the program and of its session, ports of the pod and where the program listens for them, requests so far (connections, where HTTP is not parsed), bytes received and sent, time since its start. A session that died without being stopped is shown as failed until \`ci stop\` has reported it.
 
 Asks neither the cluster nor the configuration. Exits 0 whatever the states are: to test one, use \`ci wait\`.`
   static override examples = [

@@ -62,7 +62,7 @@ if (plan.report) writeFileSync(directory.report, plan.report)
 let graces = 0
 let hurry: () => void = () => {}
 const hurried = new Promise<void>((resolve) => (hurry = resolve))
-const live = {ports: [{port: 8080, local: '127.0.0.1:9090'}], requests: 3, connections: 2}
+const live = {ports: [{port: 8080, local: '127.0.0.1:9090'}], requests: 3, connections: 2, bytesIn: 120, bytesOut: 4500}
 const control = await serveControl(directory.socket, {
   status: () => (plan.mute ? ({type: 'mute'} as never) : {record, live}),
   watch: (tell) => {

@@ -142,6 +142,8 @@ describe('the status of sessions', () => {
         ports: [{port: 8080, local: '127.0.0.1:9090'}],
         requests: 3,
         connections: 2,
+        bytesIn: 120,
+        bytesOut: 4500,
         startedAt: createdAt,
         readyAt: '2031-01-01T00:00:00.000Z',
         endedAt: null,

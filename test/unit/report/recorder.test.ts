@@ -78,7 +78,8 @@ describe('a report', () => {
       [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
       [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
     ])
-    expect(recorder.figures()).toEqual({requests: 3, connections: 1})
+    recorder.connection({protocol: 'tcp', address: '10.0.0.1:80', failed: false}).out(7)
+    expect(recorder.figures()).toEqual({requests: 3, connections: 1, bytesIn: 100, bytesOut: 207})
   })
 
   test('has its phases, its warnings, the exit and the failure without the output of the program', () => {
