@@ -4,6 +4,7 @@ import {currentJob} from './current-job.ts'
 import {notFound} from './lookup.ts'
 import {nameOf} from './naming.ts'
 import {jobsIn, reapStale} from './reap.ts'
+import {searchRoots} from './roots.ts'
 import {SessionStore, type SessionDirectory, type SessionRecord} from './state.ts'
 
 /** A session that was stopped, or was found ended. */
@@ -42,19 +43,25 @@ export interface StopOptions {
 }
 
 /**
- * Stops the sessions of the job of this environment, or of every job below its state folder, and clears away what dead
- * sessions of other jobs left. Errors: those of `stopSessions`.
+ * Stops the sessions of the job of this environment, or of every job of this user on this machine, and clears away what
+ * dead sessions of other jobs left. Errors: those of `stopSessions`.
  */
 export async function stopJobs(
   env: Readonly<Record<string, string | undefined>>,
   {allJobs, ...options}: StopOptions & {allJobs: boolean},
 ): Promise<StoppedSession[]> {
   const own = currentJob(env)
-  const root = path.dirname(own.directory)
-  const others = allJobs ? jobsIn(root).filter((job) => job !== own.job) : []
-  const stopped = await stopSessions([own, ...others.map((job) => new SessionStore(root, job))], options)
+  const stopped = await stopSessions([own, ...(allJobs ? otherJobs(env, own) : [])], options)
   await reapStale(env, own.job)
   return stopped
+}
+
+/** Another runner's jobs have a RUNNER_TEMP of their own; the links in /tmp lead there. */
+function otherJobs(env: Readonly<Record<string, string | undefined>>, own: SessionStore): SessionStore[] {
+  const roots = searchRoots(env, process.getuid?.() ?? 0)
+  const jobs = new Set(roots.flatMap(jobsIn))
+  jobs.delete(own.job)
+  return [...jobs].map((job) => new SessionStore(path.dirname(own.directory), job, roots))
 }
 
 /**

@@ -1,8 +1,9 @@
 import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
-import {writeFileSync} from 'node:fs'
+import {mkdirSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
+import {currentJob} from '../../src/session/current-job.ts'
 import type {SessionStatus} from '../../src/session/status.ts'
 import {expectExit, Harness} from './support/harness.ts'
 import type {Job} from './support/mirrord.ts'
@@ -33,13 +34,13 @@ afterEach(async () => {
 })
 
 /** Another job of the same runner: the same folders. */
-function another(): Job {
-  const [first] = jobs
-  const job = harness.job({RUNNER_TEMP: first!.env.RUNNER_TEMP!, TMPDIR: first!.env.TMPDIR!})
+function another(runnerTemp = jobs[0]!.env.RUNNER_TEMP!): Job {
+  const job = harness.job({RUNNER_TEMP: runnerTemp, TMPDIR: jobs[0]!.env.TMPDIR!})
   jobs.push(job)
   return job
 }
 
+const root = process.getuid?.() === 0
 const start = (job: Job, ...program: string[]) => job.start('-f', file, '--', ...program)
 const sleeps = (job: Job) => job.processes().filter(({command}) => command.startsWith('sleep ')).length
 
@@ -64,8 +65,11 @@ test(`[LIF-07, D2, D3, D4] ${many} starts at once are all recorded, and one stop
   await harness.nothingLeft(job)
 })
 
-test('[D1] of four jobs side by side each stops its own, and --all-jobs what is left', async () => {
-  const four = [jobs[0]!, another(), another(), another()]
+// Its --all-jobs sees only these four: it runs where nothing else is in the folder that all of root's jobs have in common.
+test.runIf(root)('[D1] of four jobs side by side each stops its own, and --all-jobs what is left', async () => {
+  const folder = path.join(jobs[0]!.folder, 'runner-2')
+  mkdirSync(folder)
+  const four = [jobs[0]!, another(), another(), another(folder)]
   const [first, second, third, fourth] = four as [Job, Job, Job, Job]
   for (const result of await Promise.all(four.map((job) => start(job, 'sleep', '300')))) expectExit(result, 'success')
   for (const job of four) expect(await statuses(job)).toMatchObject([{name: 'sleep', state: 'ready'}])
@@ -78,7 +82,9 @@ test('[D1] of four jobs side by side each stops its own, and --all-jobs what is 
   expect((await first.stop()).stdout).toContain('Nothing to stop')
   expect(four.map(sleeps)).toEqual([0, 0, 1, 1])
 
-  const all = await first.stop('--all-jobs')
+  const alone = `mkdir keep && cp -a /tmp/mirrord-0/${currentJob(fourth.env).job} keep && mount -t tmpfs -o mode=700 none /tmp/mirrord-0
+    cp -a keep/* /tmp/mirrord-0 && exec "$@"`
+  const all = await first.run(['ci', 'stop', '--all-jobs'], {below: ['unshare', '--mount', 'sh', '-ec', alone, 'sh']})
   expectExit(all, 'success')
   expect(all.stdout.match(/^Stopped /gm)).toHaveLength(2)
   for (const job of [third, fourth]) expect((await job.stop()).stdout).toContain('Nothing to stop')
@@ -87,7 +93,7 @@ test('[D1] of four jobs side by side each stops its own, and --all-jobs what is 
 
 /** A container: processes, mounts and host name of its own, /tmp and the network in common. Gives the words to run in it. */
 async function container(name: string): Promise<string[]> {
-  const own = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
+  const own = root ? [] : ['--user', '--map-root-user']
   // Its init has the kernel collect its orphans (sigaction(2), SIGCHLD), and ends with us.
   const init = `import os, signal, socket
 signal.signal(signal.SIGCHLD, signal.SIG_IGN); socket.sethostname('${name}')
