@@ -134,7 +134,9 @@ export async function startContainer(
   const control = createInterface(child.stdio[3] as Readable)
   const word = await new Promise<string>((resolve) => {
     control.once('line', resolve)
-    void finished.then(() => setImmediate(() => resolve('')))
+    // Not `exit`, which may come before what it had said has been read.
+    child.once('close', () => resolve(''))
+    child.once('error', () => resolve(''))
   })
   if (word === 'missing') {
     const program = JSON.stringify(o.script.command[0])
@@ -145,10 +147,12 @@ export async function startContainer(
       `failed to create containerd task: failed to create shim task: OCI runtime create failed: unable to start container process: exec: ${program}: ${where}: unknown`,
     )
   }
-  if (!word.startsWith('pid '))
+  if (!word.startsWith('pid ')) {
+    const {code} = await finished
     throw new StartError(
-      `failed to create containerd task: ${errors.trim() || 'the container ended before it was set up'}`,
+      `failed to create containerd task: ${errors.trim() || `the container ended before it was set up, with ${code}`}`,
     )
+  }
   const pid = Number(word.slice(4))
   const nodePid = Number(/^NSpid:\s+\d+\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
   const held = o.processes === 'own' ? undefined : hold(pid)
