@@ -1,29 +1,17 @@
 import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import path from 'node:path'
-import {exitCodes, type ExitCodeName} from '../../../src/errors/exit-codes.ts'
 import {jobIdentity} from '../../../src/session/job.ts'
 import {jobReportSchema} from '../../../src/report/schema.ts'
 import {commonRoot} from '../../../src/session/roots.ts'
 import type {Harness} from './harness.ts'
 import {programs, targets, type Action, type Moment, type Step} from './interleaving.ts'
-import type {Job, Result, Running} from './mirrord.ts'
+import type {Job, Result} from './mirrord.ts'
 import type {Process} from './processes.ts'
 import {until} from './until.ts'
+import {lostSessions, wrongExits, type Command} from './verdict.ts'
 
 /** Longer than every limit of the product that a command can wait for. */
 const COMMAND_MS = 90_000
-
-/** One command of an interleaving, in the order of what was seen. */
-interface Command {
-  kind: 'start' | 'stop' | 'status' | 'wait'
-  args: string[]
-  running: Running
-  began: number
-  ended?: number
-  result?: Result
-  /** The signals that the test sent to it. */
-  signals: NodeJS.Signals[]
-}
 
 /** Runs the steps of one job, each of them at its moment, and keeps what came of each command. */
 export class Interleaved {
@@ -51,11 +39,13 @@ export class Interleaved {
       this.#act(action)
     }
     await this.#allEnded()
-    const last = await this.#run('stop', ['--grace', '1'])
+    await this.#run('stop', ['--grace', '1'])
     const again = await this.#run('stop', [])
     if (again.code !== 0 || !again.stdout.startsWith('Nothing to stop')) this.#problems.push('the second stop stopped')
-    for (const command of this.#commands) this.#judge(command)
-    this.#judgeKnown(last)
+    this.#problems.push(
+      ...wrongExits(this.#commands, this.#killed || this.#crashing),
+      ...lostSessions(this.#commands, this.#reported()),
+    )
     await this.#nothingLeft()
     return this.#problems
   }
@@ -137,17 +127,12 @@ export class Interleaved {
   #start({program, target, name, wait, copies}: Extract<Action, {do: 'start'}>): void {
     this.#crashing ||= program === 'crash'
     for (let copy = 0; copy < copies; copy++) {
-      const {flags = [], words}: {flags?: string[]; words: string[]} = programs[program](8080)
+      const at = targets[(target + copy) % targets.length]!
+      // Without incoming traffic a port is this machine's own, and another session's program may have it: any will do.
+      const port = at === 'targetless' ? 0 : 8080
+      const {flags = [], words}: {flags?: string[]; words: string[]} = programs[program](port)
       const named = name ? ['--name', name] : []
-      const args = [
-        '--target',
-        targets[(target + copy) % targets.length]!,
-        ...named,
-        ...flags,
-        ...(wait ? [] : ['--no-wait']),
-        '--',
-        ...words,
-      ]
+      const args = ['--target', at, ...named, ...flags, ...(wait ? [] : ['--no-wait']), '--', ...words]
       this.#spawn('start', args)
     }
   }
@@ -183,68 +168,13 @@ export class Interleaved {
     return command
   }
 
-  /** Its exit must be one that can come of what was done, never a defect's. */
-  #judge({kind, args, began, signals, result}: Command): void {
-    const problem = (text: string) => this.#problems.push(`${kind} of ${began}: ${text}`)
-    const {code, signal, stderr} = result!
-    if (/^\s+at .+[:(]\d+:\d+|node:internal/m.test(stderr)) problem('a stack trace')
-    if (signal !== null) {
-      if (!signals.includes(signal)) problem(`ended by ${signal}`)
-      return
-    }
-    const row = Object.entries(exitCodes).find(([, {code: number}]) => number === code)?.[0] as ExitCodeName | undefined
-    if (kind === 'wait' && code !== 1 && code !== 2) return // may be the program's own
-    if (row && this.#allowed(kind, args, signals).includes(row)) return
-    problem(`exit ${code} (${row ?? 'not of the table'})`)
-  }
-
-  #allowed(kind: Command['kind'], args: string[], signals: readonly NodeJS.Signals[]): ExitCodeName[] {
-    const cancelled: ExitCodeName[] = [
-      ...(signals.includes('SIGINT') ? (['interrupted'] as const) : []),
-      ...(signals.includes('SIGTERM') ? (['terminated'] as const) : []),
-    ]
-    // What a start failed with is told to a stop that came at the same time, too.
-    const failed: ExitCodeName[] = ['agentDirty', 'programDied', 'programNotReady']
-    const crashed: ExitCodeName[] = this.#killed || this.#crashing ? ['programCrashed'] : []
-    if (kind === 'start') {
-      const named: ExitCodeName[] = args.includes('--name') ? ['usage'] : []
-      const stopped: ExitCodeName[] = this.#commands.some((other) => other.kind === 'stop') ? ['terminated'] : []
-      // Without incoming traffic a port is this machine's own, and another session's program may have it.
-      const taken: ExitCodeName[] = args.includes('targetless') ? ['portInUse'] : []
-      return ['success', ...failed, ...taken, ...crashed, ...named, ...stopped, ...cancelled]
-    }
-    const byName: ExitCodeName[] = args[0] === undefined || args[0].startsWith('--') ? [] : ['sessionNotFound']
-    if (kind === 'stop') return ['success', ...failed, ...crashed, ...byName, ...cancelled]
-    return ['success']
-  }
-
-  /** What a start called started is known to the commands that come later, until a stop has told of its end. */
-  #judgeKnown(last: Result): void {
-    const folderOf = ({stdout}: Result) => /^Output: +(\S+)\/\{stdout,stderr\}$/m.exec(stdout)?.[1]
-    const started = this.#commands.flatMap(({kind, ended, result}) =>
-      kind === 'start' && result!.code === 0 ? [{folder: folderOf(result!)!, ended: ended!}] : [],
-    )
-    const stops = this.#commands.filter(({kind}) => kind === 'stop')
-    for (const {folder, ended} of started) {
-      for (const {kind, began, ended: over, result} of this.#commands) {
-        if (kind !== 'status' || began < ended || stops.some((stop) => stop.began < over!)) continue
-        if (!result!.stdout.includes(folder)) this.#problems.push(`${folder} is unknown to the status of ${began}`)
-      }
-      // A stop that was killed may have ended it and not said so.
-      if (stops.some(({result}) => result!.signal !== null)) continue
-      if (!stops.some(({result}) => result!.stdout.includes(folder)))
-        this.#problems.push(`${folder} was never stopped; the last stop said: ${last.stdout}`)
-      if (!this.#reported().includes(folder)) this.#problems.push(`${folder} is not in the report`)
-    }
-  }
-
   /** The output folders of the sessions in the job's report. */
-  #reported(): (string | undefined)[] {
+  #reported(): string[] {
     const {id} = jobIdentity(this.job.env, {uid: process.getuid!(), bootId: ''})
     const file = path.join(this.job.folder, 'tmp/mirrord', `report-${id}`, 'mirrord-report.json')
     if (!existsSync(file)) return []
     const {sessions} = jobReportSchema.parse(JSON.parse(readFileSync(file, 'utf8')))
-    return sessions.map(({session}) => session.outputDirectory)
+    return sessions.flatMap(({session}) => session.outputDirectory ?? [])
   }
 
   async #nothingLeft(): Promise<void> {
