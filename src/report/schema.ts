@@ -9,6 +9,14 @@ const milliseconds = () => z.number().nonnegative()
 const moment = () => z.iso.datetime()
 const other = `; "${OTHER}" sums what the list has no room for`
 
+const ciRun = z
+  .object({
+    provider: z.string().optional().describe("The CI system's name."),
+    url: z.string().optional().describe('The page of the run.'),
+    job: z.string().optional().describe("The job's name there."),
+  })
+  .describe("The CI system's run; empty outside of any.")
+
 const phase = z.object({
   name: z.string(),
   startMs: milliseconds().describe('Since the session was created.'),
@@ -88,7 +96,7 @@ export const sessionReportSchema = z
       readyAt: moment().optional(),
       endedAt: moment().optional().describe('Absent: the session was still running, or was killed.'),
     }),
-    run: z.object({provider: z.string().optional(), url: z.string().optional()}).describe("The CI system's run."),
+    run: ciRun,
     phases: z.array(phase),
     incoming: z.object({mode: z.enum(['steal', 'mirror', 'off']), ports: z.array(port), routes: z.array(route)}),
     outgoing: z.array(destination),
@@ -112,7 +120,7 @@ export const jobReportSchema = z
     format: z.literal(REPORT_FORMAT),
     version: z.string(),
     job: z.string(),
-    run: z.object({provider: z.string().optional(), url: z.string().optional()}),
+    run: ciRun,
     createdAt: moment(),
     sessions: z.array(sessionReportSchema),
   })

@@ -82,12 +82,12 @@ async function launch(
           program.name,
           config.ci.output_dir === undefined,
         )
-  const {provider, url} = detectCi(env) ?? {}
+  const {provider, url, job} = detectCi(env) ?? {}
   const spec: SessionSpec = {
     version: request.version,
     id: directory.id,
     job: found.job,
-    run: {provider, url},
+    run: {provider, url, job},
     name: found.name,
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),

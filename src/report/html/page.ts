@@ -67,7 +67,7 @@ function facts({job, run, createdAt}: JobReport): Markup[] {
   const items = [
     run.url !== undefined && /^https?:\/\//i.test(run.url) && markup`<a href="${run.url}" rel="noreferrer">${name}</a>`,
     !run.url && run.provider,
-    `Job ${job}`,
+    `Job ${run.job === undefined ? '' : `${run.job}, `}${job}`,
     markup`<time datetime="${createdAt}">${formatMoment(createdAt)}</time>`,
   ]
   return items.filter((item) => item !== false && item !== undefined).map((item) => markup`<li>${item}</li>`)
