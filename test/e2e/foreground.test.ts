@@ -299,6 +299,19 @@ describe('in the background', () => {
     await harness.nothingLeft(job)
   })
 
+  test('[EXIT-74] ends when what copies its output is killed, and the stop says so', async () => {
+    const server = `require('net').createServer().listen(8080, () => console.log('up'))`
+    expectExit(await job.run(['ci', 'start', ...target, '--log-max', '16K', '--', node, '-e', server]), 'success')
+    const copier = job.processes().find(({command}) => /--copy .*\/stdout /.test(command))
+    process.kill(copier!.pid, 'SIGKILL')
+    expectExit(await job.run(['ci', 'wait', '--for', 'exit', '--timeout', '60']), 'programCrashed')
+    const stopped = await job.stop()
+    expectExit(stopped, 'programCrashed')
+    expect(stopped.stderr).toMatch(/Why: +the copier of stdout ended \(SIGKILL\)/)
+    expect(stopped.stderr).toContain('Code: OUTPUT_LOST')
+    await harness.nothingLeft(job)
+  })
+
   test('[LIF-01] rotates its files at --log-max, without losing a line while they are written', async () => {
     const script = `
       let i = 0; const more = () => { if (i < 3000) { console.log('line ' + i++); setImmediate(more) } }

@@ -2,6 +2,7 @@ import {spawnSync} from 'node:child_process'
 import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
+import {buildTrap, trapPath} from '../trap/harness.ts'
 
 let folder: string
 beforeEach(() => {
@@ -83,5 +84,35 @@ describe('[D30] old output folders', () => {
       '2',
       '',
     ])
+  })
+})
+
+describe('the output of a program', () => {
+  it('for which there is no room is missing in its file, which says so where and why; the program is not held up', () => {
+    buildTrap()
+    const said = onDisk(
+      'size=64k',
+      `const {openOutput} = await import('${sources}/session/output.ts')
+       const told = []
+       const tell = (line) => told.push(line)
+       const output = await openOutput({directory: disk, tee: false, max: 2 ** 30, trapPath: '${trapPath}', log: tell, broken: tell})
+       fs.writeSync(output.stdout, 'first\\n')
+       try { fs.writeFileSync(disk + '/filler', Buffer.alloc(100_000)) } catch {}
+       // More than a pipe holds (pipe(7)): when it is written, the disk has refused some of it.
+       fs.writeSync(output.stdout, 'x'.repeat(200_000) + '\\n')
+       fs.rmSync(disk + '/filler')
+       fs.writeSync(output.stdout, 'last\\n')
+       output.release()
+       await output.finish()
+       console.log(JSON.stringify({told, stdout: fs.readFileSync(disk + '/stdout', 'latin1')}))`,
+    )
+    const {told, stdout} = JSON.parse(said) as {told: string[]; stdout: string}
+    expect(told).toEqual(['output: not all of stdout could be written to its file'])
+    const notes = [...stdout.matchAll(/\n\[mirrord: (\d+) bytes are missing here: No space left on device\]\n/g)]
+    expect(notes.length).toBeGreaterThan(0)
+    const missing = notes.reduce((sum, [note, count]) => sum + Number(count) - note.length, 0)
+    expect(stdout.length + missing).toBe('first\n'.length + 200_001 + 'last\n'.length)
+    expect(stdout).toMatch(/^first\nx*\n\[mirrord/)
+    expect(stdout.endsWith('last\n')).toBe(true)
   })
 })
