@@ -1,19 +1,11 @@
 import {getSystemErrorName} from 'node:util'
 import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
-import {loadCluster, type Cluster, type ResolvedTarget} from '../kube/index.ts'
+import {loadCluster, type ResolvedTarget} from '../kube/index.ts'
 import {ConnectionError} from '../protocol/index.ts'
 import type {ProgramExit, Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
 import {deferred, within} from '../util/time.ts'
-import {
-  agentAnswers,
-  agentEnded,
-  cleanTarget,
-  endAgent,
-  startAgent,
-  type AgentLink,
-  type AgentRequest,
-} from './agent-link.ts'
+import {agentEnded} from './agent-link.ts'
 import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
@@ -40,19 +32,14 @@ import {Readiness} from './ready/readiness.ts'
 import {keepUnsaved} from './remote-files.ts'
 import {ReportFile} from './report-file.ts'
 import {runProgram, type Prepared} from './run-program.ts'
+import {SessionAgent} from './session-agent.ts'
 import type {SessionSpec} from './spec.ts'
 import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
 import {SessionDirectory, type SessionRecord} from './state.ts'
 import {Teardown} from './teardown.ts'
 
-/** The agent's pod must be gone within this time after its Job was deleted. */
-const AGENT_GONE_MS = 20_000
-/** An agent that does not answer a question for this long is lost. */
-const AGENT_ANSWER_MS = 1500
 /** A step of the start that was overtaken by the end has this long to finish or undo itself. */
 const OVERTAKEN_MS = 10_000
-/** Starting and ending the short agent that removes the rules of a lost one. */
-const CLEAN_MS = 60_000
 const DEFAULT_GRACE_MS = 10_000
 /** Bringing to the target what the program had written, after its end. */
 const SAVE_MS = 120_000
@@ -78,6 +65,7 @@ export class Session {
   readonly #progress: Progress
   readonly #readiness: Readiness
   readonly #words = new ClusterWords()
+  readonly #agent: SessionAgent
   readonly #abort = new AbortController()
   readonly #ending = deferred<End>()
   readonly #ended = deferred<ErrorReport | undefined>()
@@ -86,15 +74,12 @@ export class Session {
   #trap?: Trap
   #output?: Output
   #dataPlane?: DataPlane
-  #agent?: AgentLink
   #exit?: ProgramExit
   #requested?: End
   #failure?: ErrorReport
-  #answer?: Promise<boolean>
   /** Ports whose traffic was refused, and not given since. */
   readonly #refused = new Map<number, ErrorReport>()
   #started = false
-  #lost = false
   #graceMs = DEFAULT_GRACE_MS
   readonly #hurry = new AbortController()
   /** Somebody waits for the end: a reader of the output that is slow is not waited for. */
@@ -118,6 +103,11 @@ export class Session {
     this.#report = new ReportFile(spec, this.#directory, this.#journal.record, log)
     this.#emit = this.#report.listen(emit)
     this.#progress = new Progress(this.#emit, log, this.#abort.signal)
+    this.#agent = new SessionAgent(spec, this.#teardown, log, {
+      waiting: (text) => this.#progress.waiting(text),
+      warned: (text) => this.#words.note(`the agent: ${text}`),
+      lost: (reason) => this.#requestEnd({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true}),
+    })
     this.#readiness = new Readiness({
       spec,
       progress: this.#progress,
@@ -216,7 +206,7 @@ export class Session {
     )
     if (target) this.#report.target(target)
     this.#journal.update({pod: target?.name})
-    const agent = await progress.phase('agent', 'Starting the agent', () => this.#startAgent(cluster, target))
+    const agent = await progress.phase('agent', 'Starting the agent', () => this.#agent.start(cluster, target, signal))
     this.#report.agent(agent)
     const warn = (text: string) => {
       this.#log(`data plane: ${text}`)
@@ -227,8 +217,10 @@ export class Session {
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
-    // Asked when the end begins, judged after the program is gone: only a stop whose agent is dead takes longer.
-    this.#teardown.add('agent check', 2 * AGENT_ANSWER_MS, () => this.#judgeAnswer())
+    this.#agent.checkAtEnd(() => {
+      this.#failure = agentLost('It did not answer any more when the session was stopped.')
+      this.#log(`end: ${this.#failure.code}`)
+    })
     const prepared = await progress.phase('environment', 'Reading the environment of the target', () => {
       // What the program wrote is saved when it has ended, while the agent is still there.
       this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
@@ -259,38 +251,6 @@ export class Session {
     const summary = this.#summary(target)
     this.#emit({type: 'ready', summary})
     this.#log(`ready: ${this.#spec.program.name}, ports ${summary.ports.join(', ') || 'none'}`)
-  }
-
-  async #startAgent(cluster: Cluster, target: ResolvedTarget | undefined): Promise<{value: AgentLink; text: string}> {
-    const request: AgentRequest = {
-      config: this.#spec.config,
-      target,
-      sessionId: this.#spec.id,
-      signal: this.#abort.signal,
-    }
-    const agent = await startAgent(cluster, request, this.#log, (text) => this.#progress.waiting(text))
-    this.#agent = agent
-    const {connection, job} = agent
-    this.#teardown.add('rules of a lost agent', CLEAN_MS, async () => {
-      if (this.#lost && target)
-        await cleanTarget(cluster, {...request, signal: AbortSignal.timeout(CLEAN_MS)}, this.#log)
-    })
-    this.#teardown.add('agent', AGENT_GONE_MS + 10_000, async () => {
-      connection.close()
-      if (!(await endAgent(cluster, job, AGENT_GONE_MS)))
-        this.#log(`end: the agent's pod is still there after ${AGENT_GONE_MS} ms`)
-    })
-    connection.handlers.log = ({message, level}) => {
-      this.#log(`agent says (${level.type}): ${message}`)
-      if (level.type === 'Warn' || level.type === 'Error') this.#words.note(`the agent: ${message}`)
-    }
-    connection.handlers.end = (reason) => {
-      if (reason.code === 'CLOSED') return
-      this.#lost = true
-      this.#log(`agent: lost (${reason.code}: ${reason.message})`)
-      this.#requestEnd({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true})
-    }
-    return {value: agent, text: `Agent ${agent.pod} is connected`}
   }
 
   async #startProgram(dataPlane: DataPlane, prepared: Prepared): Promise<{text: string}> {
@@ -359,7 +319,7 @@ export class Session {
   async #end({by, failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#failure = failure
-    if (this.#started && !failure && !this.#exit) this.#answer = agentAnswers(this.#agent!.connection, AGENT_ANSWER_MS)
+    if (this.#started && !failure && !this.#exit) this.#agent.ask()
     this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
     this.#abort.abort(new Error('the session is ending'))
     this.#journal.update({state: 'stopping', endedBy: by})
@@ -373,13 +333,6 @@ export class Session {
     await this.#teardown.run()
     this.#journal.update({state: 'ended', endedAt: new Date().toISOString(), failure: this.#failure})
     return this.#failure
-  }
-
-  async #judgeAnswer(): Promise<void> {
-    if (!this.#answer || (await this.#answer)) return
-    this.#lost = true
-    this.#failure = agentLost('It did not answer any more when the session was stopped.')
-    this.#log(`end: ${this.#failure.code}`)
   }
 
   /** What could not be brought to the target is kept beside the program's output, and fails the stop. */
