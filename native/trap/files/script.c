@@ -1,4 +1,4 @@
-/* script.c - the script that an interpreter runs: its first argument that is no option, when that is a full path with a script's ending, and the
+/* script.c - the script that an interpreter runs: its first argument that is no option (nor, for Deno and Bun, a command), when that is a full path with a script's ending, and the
  * program is a known interpreter or the one that the script's own first line names. For any other program (cat, cp) it is a file like others. */
 #include "trap.h"
 
@@ -38,6 +38,17 @@ static bool names_program(const char *script, const char *program) {
         if (!strcmp(base_name(word), program)) return true;
     return false;
 }
+static const char *after_options(const char *word, const char *end) {
+    while (word < end && *word == '-') word += strlen(word) + 1;
+    return word;
+}
+/* `deno run --allow-net /app/main.ts` */
+static bool has_commands(const char *program) { return !strcmp(program, "deno") || !strcmp(program, "bun"); }
+static bool is_command(const char *word) {
+    for (; *word; word++)
+        if (*word < 'a' || *word > 'z') return false;
+    return true;
+}
 bool script_of(pid_t tid, char script[PATH_MAX]) {
     char line[PATH_MAX], link[PATH_MAX];
     struct stat st;
@@ -46,12 +57,13 @@ bool script_of(pid_t tid, char script[PATH_MAX]) {
     if (fd >= 0) proc_close(fd);
     if (n <= 0) return false;
     line[n] = 0;
-    const char *word = line + strlen(line) + 1;
-    while (word < line + n && *word == '-') word += strlen(word) + 1;
-    if (word >= line + n || *word != '/' || !is_script_name(word)) return false;
-    if (path_link(tid, "exe", link) <= 0 || stat(word, &st) || !S_ISREG(st.st_mode)) return false; /* else the target's script */
+    if (path_link(tid, "exe", link) <= 0) return false;
     const char *program = base_name(link);
     if (!strcmp(program, "busybox")) program = base_name(line); /* goes by its first word */
+    const char *end = line + n, *word = after_options(line + strlen(line) + 1, end);
+    if (word < end && has_commands(program) && is_command(word)) word = after_options(word + strlen(word) + 1, end);
+    if (word >= end || *word != '/' || !is_script_name(word)) return false;
+    if (stat(word, &st) || !S_ISREG(st.st_mode)) return false; /* the target's script */
     if (!is_interpreter(program) && !names_program(word, program)) return false;
     strcpy(script, word);
     return true;

@@ -269,6 +269,20 @@ os.chdir('/app'); print(os.getcwd(), open('test.txt').read().strip(), os.path.ab
     expect(await output(remote, '/bin/sh', ['-c', `cat ${place}/data.json 2>/dev/null || echo none`])).toBe('none\n')
   })
 
+  it('are not those beside the script that a command of Deno or Bun runs', async () => {
+    using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)', '/bin/'], modeReadOnly: ['.']})
+    const place = join(directory, 'command')
+    mkdirSync(join(place, 'bin'), {recursive: true})
+    writeFileSync(join(place, 'main.ts'), 'local\n')
+    remote.file(`${place}/main.ts`, 'remote\n')
+    for (const name of ['deno', 'bun', 'another']) {
+      copyFileSync('/bin/cat', join(place, 'bin', name))
+      // cat finds no file "run"; what it prints of the next one counts.
+      const line = `cd /; ${place}/bin/${name} -u run -u ${place}/main.ts 2>/dev/null; true`
+      expect(await output(remote, '/bin/sh', ['-c', line])).toBe(name === 'another' ? 'remote\n' : 'local\n')
+    }
+  })
+
   it('are those beside a script that no interpreter runs', async () => {
     using remote = new Target({local: ['^/proc', '^/etc', '^/usr', '^/lib(64)?(/|$)'], modeReadOnly: ['.']})
     const place = join(directory, 'no-script')
