@@ -197,6 +197,7 @@ static uint64_t next_deadline(uint64_t next_tick, uint64_t next_check) {
     if (listeners_any()) next = next_check;
     if (calls_any() && next_tick < next) next = next_tick;
     if (made_due() && made_due() < next) next = made_due();
+    if (objects_due() && objects_due() < next) next = objects_due();
     return next;
 }
 static void session_writable(bool wanted) {
@@ -224,6 +225,7 @@ static void on_event(struct watcher *tag, uint32_t events) {
 /* The last words. The session closes when it has read them; if we closed first, a message of its own on the way would
  * fail, and take what it has not read yet with it. */
 static void farewell(void) {
+    objects_end();
     listeners_end();
     bridges_end();
     put_begin(MSG_TREE_EMPTY);
@@ -284,6 +286,7 @@ int supervise(int reaper_pidfd) {
         }
         if (ended) made_soon();
         if (made_due() && now >= made_due()) made_tick();
+        if (objects_due() && now >= objects_due()) objects_tick(now);
         if (kept_any()) kept_tick();
         calls_sweep();
         bridges_sweep();

@@ -266,9 +266,12 @@ class Writer {
 
   private scalar(type: keyof Scalars, value: unknown): void {
     switch (type) {
-      case 'u8':
-        this.bytes[this.take(1)] = value as number
+      case 'u8': {
+        // take() may replace the bytes: it goes first, here and below.
+        const at = this.take(1)
+        this.bytes[at] = value as number
         break
+      }
       case 'u32': {
         const at = this.take(4)
         this.bytes.writeUInt32LE(value as number, at)

@@ -129,7 +129,7 @@ describe('a program that is not ready', () => {
     const running = job.spawn(['ci', 'start', ...target, '--ready-exec', 'sleep 1234', '--', ...program()])
     await until('the probe', () => job.processes().some(({command}) => command === 'sleep 1234'))
     process.kill(job.session().pid, 'SIGKILL')
-    expectExit(await running.result, 'unexpected')
+    expectFailure(await running.result, 'programCrashed', 'SESSION_KILLED', 'before the program was ready')
     await harness.nothingLeft(job)
   })
 

@@ -166,6 +166,9 @@ void run_watch(struct file_call *fc);     /* watch.c */
 /* The copy `object` of the remote `path` is now open for writing at a descriptor of the process. */
 void object_opened(pid_t tid, int number, uint64_t object, const char *path);
 void object_lost(uint64_t object, const char *path); /* opened by the session, but its caller is gone */
+uint64_t objects_due(void);       /* when objects_tick wants to be called, 0: never */
+void objects_tick(uint64_t now);
+void objects_end(void);           /* nobody of the tree is left: what was not seen closed is so now */
 const char *object_at(pid_t tid, int number, uint64_t *object); /* its remote path, when that descriptor is such a copy; NULL: it is not */
 int attributes(void);                     /* attributes.c: `mirrord-trap --attributes`; the exit code */
 #endif

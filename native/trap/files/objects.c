@@ -5,9 +5,12 @@
 #include <sys/inotify.h>
 
 /* opens: answers of the session for this object since it was last told of a close; it counts them too, and so knows of one under way. */
-struct object { struct object *next; uint64_t object; dev_t device; uint32_t opens; int fd, watch; char *path; };
+struct object { struct object *next; uint64_t object; dev_t device; uint32_t opens; int fd, watch; char *path; uint64_t again, pause; };
 static struct object *objects;
 static int inotify_fd = -1;
+static uint64_t due; /* the first `again`; 0: none */
+#define FIRST_PAUSE 1000000ull /* ns */
+#define LAST_PAUSE 1000000000ull
 
 /* What a JavaScript number holds of an inode number, as src/trap/wire.ts names it (objectOf). */
 static uint64_t object_of(const struct stat *st) { return st->st_ino & ((1ull << 53) - 1); }
@@ -46,10 +49,17 @@ static void forget(struct object *o) {
     free(o);
 }
 /* The kernel grants a lease for reading only where nobody can write (fcntl(2)), whoever holds the descriptors and mappings. Where the file
- * system knows no leases each close is taken for the last one, and the next one is heard as well. */
+ * system knows no leases each close is taken for the last one, and the next one is heard as well.
+ * It tells inotify of a close before it counts the writer out (__fput in fs/file_table.c, kernel 6.18), and nothing of the latter: a look that
+ * finds a writer may have come in between, and is repeated, after ever longer pauses. */
 static void look(struct object *o) {
     int r = o->fd < 0 ? -1 : fcntl(o->fd, F_SETLEASE, F_RDLCK), error = o->fd < 0 ? EINVAL : errno;
-    if (r < 0 && error == EAGAIN) return;
+    if (r < 0 && error == EAGAIN) {
+        o->again = o->pause <= LAST_PAUSE ? now_ns() + o->pause : 0;
+        o->pause *= 2;
+        if (o->again && (!due || o->again < due)) due = o->again;
+        return;
+    }
     if (r == 0) fcntl(o->fd, F_SETLEASE, F_UNLCK);
     say_closed(o->object, o->opens);
     o->opens = 0;
@@ -65,9 +75,27 @@ static void closed(struct watcher *w, uint32_t events) {
             at += sizeof *e + e->len;
             for (struct object *o = objects, *next; o; o = next) {
                 next = o->next;
-                if (e->mask & IN_Q_OVERFLOW || (o->watch == e->wd && e->mask & IN_CLOSE_WRITE)) look(o);
+                if (!(e->mask & IN_Q_OVERFLOW) && (o->watch != e->wd || !(e->mask & IN_CLOSE_WRITE))) continue;
+                o->pause = FIRST_PAUSE;
+                look(o);
             }
         }
+}
+uint64_t objects_due(void) { return due; }
+void objects_tick(uint64_t now) {
+    due = 0;
+    for (struct object *o = objects, *next; o; o = next) {
+        next = o->next;
+        if (!o->again) continue;
+        if (o->again <= now) look(o);
+        else if (!due || o->again < due) due = o->again;
+    }
+}
+void objects_end(void) {
+    for (struct object *o = objects, *next; o; o = next) {
+        next = o->next;
+        look(o);
+    }
 }
 static bool listening(void) {
     static struct watcher watcher = {closed};
@@ -78,7 +106,7 @@ static bool listening(void) {
     return inotify_fd >= 0;
 }
 void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
-    char link[40];
+    char link[40], own[40];
     struct stat st;
     struct object *o = find(object);
     if (o) {
@@ -86,7 +114,9 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
         return;
     }
     snprintf(link, sizeof link, "/proc/%d/fd/%d", tid, number);
-    if (stat(link, &st) || object_of(&st) != object) { /* closed already, or killed */
+    int fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if ((fd < 0 ? stat(link, &st) : fstat(fd, &st)) || object_of(&st) != object) { /* closed already, or killed */
+        if (fd >= 0) close(fd);
         object_lost(object, path);
         return;
     }
@@ -95,14 +125,19 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
     o->object = object;
     o->opens = 1;
     o->device = st.st_dev;
-    o->fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    o->watch = listening() ? inotify_add_watch(inotify_fd, link, IN_CLOSE_WRITE) : -1;
-    if (o->watch < 0)
-        warn("%s cannot be watched (%s): what is written to it by a process that is killed reaches the target when the session ends, not before; raise "
-             "fs.inotify.max_user_instances or fs.inotify.max_user_watches", path, strerror(errno));
+    o->fd = fd;
+    o->pause = FIRST_PAUSE;
+    if (fd >= 0) snprintf(own, sizeof own, "/proc/self/fd/%d", fd); /* the caller may be killed at any time */
+    o->watch = listening() ? inotify_add_watch(inotify_fd, fd < 0 ? link : own, IN_CLOSE_WRITE) : -1;
+    int error = errno;
     o->next = objects;
     objects = o;
-    if (stat(link, &st) || object_of(&st) != object) look(o); /* closed before the watch */
+    bool gone = stat(link, &st) || object_of(&st) != object;
+    if (o->watch < 0 && !gone)
+        warn("%s cannot be watched (%s): what is written to it by a process that is killed reaches the target when the session ends, not before; raise "
+             "fs.inotify.max_user_instances or fs.inotify.max_user_watches", path, strerror(error));
+    if (gone) look(o); /* closed before the watch */
+    if (gone && fd < 0) forget(o); /* which look() leaves, unable to tell */
 }
 void object_lost(uint64_t object, const char *path) {
     (void)path;

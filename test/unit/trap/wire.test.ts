@@ -84,6 +84,25 @@ describe('the wire format', () => {
     )
   })
 
+  it('gives back every message, wherever it outgrows its buffer', () => {
+    const relay = {address: '10.0.0.1', port: 80}
+    for (let length = 0; length < 600; length++) {
+      const data = Buffer.alloc(length, 'x')
+      for (const [name, {fields}] of Object.entries(messages)) {
+        const value = (type: Type): unknown =>
+          typeof type === 'string'
+            ? {u8: 1, u32: 2, u64: 3, i64: 4, bytes: data, string: data.toString(), address: relay}[type]
+            : [0, 1].map(() =>
+                typeof type[0] === 'string'
+                  ? value(type[0])
+                  : Object.fromEntries(Object.entries(type[0]).map(([key, part]) => [key, value(part)])),
+              )
+        const parts = Object.fromEntries(Object.entries(fields).map(([key, type]) => [key, value(type as Type)]))
+        expect(decode(encode(name as never, parts as never))).toEqual([{name, ...parts}])
+      }
+    }
+  })
+
   it('refuses random bytes with its own error, or waits for more', () => {
     fc.assert(
       fc.property(fc.uint8Array({maxLength: 200}), (bytes) => {
