@@ -13,12 +13,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
+import {JSON_NAME, PARTS} from './files.ts'
 import {REPORT_FORMAT} from './format.ts'
 import {jobReportSchema, sessionReportSchema, type JobReport, type SessionReport} from './schema.ts'
 
-export const JSON_NAME = 'mirrord-report.json'
-/** One file a session: what the merged report is made of, so that no two stops rewrite the same file. */
-const PARTS = 'sessions'
 /** Other stops may add sessions while this one writes; each round takes them in. */
 const ROUNDS = 50
 

@@ -2,10 +2,11 @@ import {appendFileSync, statSync} from 'node:fs'
 import path from 'node:path'
 import {exitCodes} from '../errors/exit-codes.ts'
 import type {ErrorReport} from '../errors/mirrord-error.ts'
+import {HTML_NAME, JSON_NAME, MARKDOWN_NAME} from './files.ts'
 import {REPORT_FORMAT} from './format.ts'
 import {htmlReport} from './html/page.ts'
 import {markdownReport} from './markdown.ts'
-import {addSession, JSON_NAME, makeFolder, mergeUntilStable, parseSession, replaceFile} from './merge.ts'
+import {addSession, makeFolder, mergeUntilStable, parseSession, replaceFile} from './merge.ts'
 import type {JobReport, SessionReport} from './schema.ts'
 
 /** What one step's summary may hold (GitHub Actions, "Adding a job summary"); more is refused as a whole. */
@@ -64,11 +65,11 @@ export function publishReports(remains: readonly SessionRemains[], options: Publ
       if (warning !== undefined) warnings.push(warning)
       if (addSession(folder, report)) added.push(report)
     }
-    const html = path.join(folder, 'mirrord-report.html')
+    const html = path.join(folder, HTML_NAME)
     const merged = mergeUntilStable(folder, {id: job, version, now: new Date().toISOString()}, (report) => {
       replaceFile(path.join(folder, JSON_NAME), `${JSON.stringify(report, undefined, 2)}\n`)
       const markdown = markdownReport(report, {maxBytes: MARKDOWN_BYTES, whole: JSON_NAME})
-      replaceFile(path.join(folder, 'mirrord-report.md'), markdown ?? '')
+      replaceFile(path.join(folder, MARKDOWN_NAME), markdown ?? '')
       replaceFile(html, htmlReport(report))
     })
     warnings.push(...merged.warnings)

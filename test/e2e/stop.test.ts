@@ -114,6 +114,23 @@ test('[EXIT-74] a crash during the run fails the stop of that session, with its 
   await harness.nothingLeft(job)
 })
 
+test('[D7] damaged records: what runs is shown and stopped, what is gone is told of, with its file', async () => {
+  for (const name of ['one', 'two']) expectExit(await quiet(name, 'sleep', '300'), 'success')
+  const before = await sessions()
+  const {directory: own} = currentJob(job.env)
+  const recordOf = (name: string) => path.join(own, before.get(name)!.id, 'session.json')
+  for (const name of ['one', 'two']) writeFileSync(recordOf(name), '{"format": 1,')
+  const statesNow = async () => [...(await sessions()).values()].map(({name, state}) => `${name} ${state}`).sort()
+  expect(await statesNow()).toEqual(['one ready', 'two ready'])
+  process.kill(before.get('two')!.pids.session, 'SIGKILL')
+  await until('the end of two', async () => (await statesNow()).join() === 'one ready,two failed')
+  const stopped = await job.stop()
+  expectFailure(stopped, 'programCrashed', 'SESSION_RECORD_DAMAGED', recordOf('two'), 'not JSON')
+  expect(stopped.stdout).toMatch(/^Stopped one /m)
+  expect(await sessions()).toEqual(new Map())
+  await harness.nothingLeft(job)
+})
+
 test('[D1] a fresh shell with another TMPDIR, HOME and folder stops what the job started', async () => {
   expectExit(await job.start(...target, '--', ...server, '8080', 'local'), 'success')
   const other = path.join(job.folder, 'other')

@@ -13,7 +13,8 @@ import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import type {Config} from '../../../src/config/index.ts'
-import {removeOldFolders, removeOldOutput} from '../../../src/session/old-output.ts'
+import {removeOldFolders} from '../../../src/session/old-folders.ts'
+import {removeOldOutput} from '../../../src/session/old-output.ts'
 import {makeOutputDirectory} from '../../../src/session/program.ts'
 import {SessionStore} from '../../../src/session/state.ts'
 import {identify} from '../../../src/util/process.ts'
@@ -90,7 +91,7 @@ describe('[D30] old output folders', () => {
     ]
     mkdirSync(path.join(output(9), 'unsaved-abc'))
     mkdirSync(path.join(output(9, {files: ['mirrord.log']}), 'stdout'))
-    for (const name of ['web', `web-${seconds}`, `web-${seconds}-short`, `${seconds}-0000000`, `report-${seconds}`])
+    for (const name of ['web', `web-${seconds}`, `web-${seconds}-short`, `${seconds}-0000000`, `reports-${seconds}`])
       output(9, {below: path.join(base, name)})
     const before = readdirSync(base, {recursive: true}).sort()
     expect(await remove()).toEqual({removed: 0, problems: []})
@@ -117,6 +118,38 @@ describe('[D30] old output folders', () => {
     chownSync(path.join(folders[1]!, 'stdout'), 65_534, 65_534)
     expect(await remove()).toEqual({removed: 0, problems: []})
     expect(folders.map((at) => readdirSync(at).length)).toEqual([3, 3])
+  })
+
+  const report = (job: string, days: number, others: readonly string[] = []) => {
+    const at = path.join(base, `report-${job}`)
+    mkdirSync(path.join(at, 'sessions'), {recursive: true})
+    const files = ['mirrord-report.json', 'mirrord-report.md', 'mirrord-report.html', 'sessions/0a1b2c3d.json']
+    for (const name of [...files, ...others]) {
+      writeFileSync(path.join(at, name), name)
+      utimesSync(path.join(at, name), daysAgo(days), daysAgo(days))
+    }
+    return at
+  }
+
+  it('are removed with the reports of their jobs, of which every file is as old', async () => {
+    const old = report('0123abcd', 8, ['sessions/0a1b2c3d.json.0123abcd', 'mirrord-report.md.01234567'])
+    const used = report('used', 8)
+    const kept = [
+      report('young', 6),
+      report('added', 8, ['notes.txt']),
+      report('below', 8, ['sessions/notes.txt']),
+      report('grown', 8),
+      used,
+    ]
+    utimesSync(path.join(base, 'report-grown/sessions/0a1b2c3d.json'), daysAgo(6), daysAgo(6))
+    mkdirSync(path.join(base, 'report-empty'))
+    mkdirSync(path.join(base, 'report-linked'))
+    symlinkSync(path.join(used, 'sessions'), path.join(base, 'report-linked/sessions'))
+    const files = kept.map((at) => readdirSync(at, {recursive: true}).length)
+    const inUse = () => Promise.resolve(new Set(['report-used']))
+    expect(await removeOldFolders(base, Date.now(), inUse)).toEqual({removed: 1, problems: []})
+    expect(existsSync(old)).toBe(false)
+    expect(kept.map((at) => readdirSync(at, {recursive: true}).length)).toEqual(files)
   })
 
   it('are removed a limited number at a time', async () => {
