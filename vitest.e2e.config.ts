@@ -1,6 +1,7 @@
 import {defineConfig} from 'vitest/config'
 
-// One cluster and one target: the tests run one after another. `MIRRORD_LONG=1` runs the large matrices whole.
+// Each of two workers has a cluster, or a namespace, and a target of its own, on which its tests run one after another.
+// `MIRRORD_LONG=1` runs the large matrices whole.
 export default defineConfig({
   test: {
     include: ['test/e2e/**/*.test.ts'],
@@ -9,7 +10,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    fileParallelism: false,
-    maxWorkers: 1,
+    maxWorkers: 2,
   },
 })

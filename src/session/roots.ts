@@ -19,6 +19,9 @@ export const SOCKET_NAME = 'control.sock'
 /** `/<job>/<session>/control.sock` with two names of 8 hex digits. */
 const SOCKET_SUFFIX = 2 * 9 + 1 + SOCKET_NAME.length
 
+/** How long a link is kept that leads nowhere: as long as the record of a session of another machine. */
+const LINK_MS = 7 * 24 * 3600 * 1000
+
 /** Where a command looks when its environment says nothing: links to the sessions that live elsewhere are here. */
 export function commonRoot(uid: number): string {
   return `/tmp/mirrord-${uid}`
@@ -89,13 +92,17 @@ export function unlink(directory: string, uid: number): void {
   }
 }
 
-/** The session's directory behind an entry of a job's folder; a link whose session is gone is removed. */
+/**
+ * The session's directory behind an entry of a job's folder; undefined for a link that leads nowhere. Such a link is removed
+ * only when it is old: the session may run in another container that shares /tmp, but not what the link leads to.
+ */
 export function followed(entry: string): string | undefined {
   try {
-    if (!lstatSync(entry).isSymbolicLink()) return entry
+    const stat = lstatSync(entry)
+    if (!stat.isSymbolicLink()) return entry
     const directory = readlinkSync(entry)
     if (own(directory)) return directory
-    unlinkSync(entry)
+    if (Date.now() - stat.mtimeMs > LINK_MS) unlinkSync(entry)
   } catch {
     return undefined // another command has removed it
   }

@@ -10,6 +10,7 @@ import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {diskFailure} from './disk.ts'
+import {DEFAULT_GRACE_MS, Ending, type End} from './ending.ts'
 import {
   afterRefusals,
   agentLost,
@@ -35,25 +36,13 @@ import {runProgram, type Prepared} from './run-program.ts'
 import {SessionAgent} from './session-agent.ts'
 import type {SessionSpec} from './spec.ts'
 import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
-import {SessionDirectory, type SessionRecord} from './state.ts'
+import {SessionDirectory} from './state.ts'
 import {Teardown} from './teardown.ts'
 
 /** A step of the start that was overtaken by the end has this long to finish or undo itself. */
 const OVERTAKEN_MS = 10_000
-const DEFAULT_GRACE_MS = 10_000
 /** Bringing to the target what the program had written, after its end. */
 const SAVE_MS = 120_000
-
-/** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
-interface End {
-  by: NonNullable<SessionRecord['endedBy']>
-  failure?: ErrorReport
-  graceMs: number
-  /** The first signal to the program's tree; SIGTERM when nobody says another. */
-  signal?: NodeJS.Signals
-  /** The program must not run a moment longer. */
-  atOnce?: boolean
-}
 
 /** One `ci start` from its first step to its last: everything it makes is undone by `teardown`, whatever happens. */
 export class Session {
@@ -66,8 +55,7 @@ export class Session {
   readonly #readiness: Readiness
   readonly #words = new ClusterWords()
   readonly #agent: SessionAgent
-  readonly #abort = new AbortController()
-  readonly #ending = deferred<End>()
+  readonly #ending = new Ending()
   readonly #ended = deferred<ErrorReport | undefined>()
   readonly #journal: Journal
   readonly #report: ReportFile
@@ -75,15 +63,10 @@ export class Session {
   #output?: Output
   #dataPlane?: DataPlane
   #exit?: ProgramExit
-  #requested?: End
   #failure?: ErrorReport
   /** Ports whose traffic was refused, and not given since. */
   readonly #refused = new Map<number, ErrorReport>()
   #started = false
-  #graceMs = DEFAULT_GRACE_MS
-  readonly #hurry = new AbortController()
-  /** Somebody waits for the end: a reader of the output that is slow is not waited for. */
-  readonly #impatient = new AbortController()
   /** Signals and job control of a session in the foreground. */
   readonly foreground: Foreground
 
@@ -95,23 +78,23 @@ export class Session {
       launcher: spec.foreground ? process.ppid : undefined,
       signalProgram: (signal) => this.#trap?.signalProgram(signal),
       state: () => (this.#exit ? 'over' : this.#trap ? 'running' : 'before'),
-      cancel: () => (this.#trap ? this.#kill() : this.#requestEnd({by: 'request', graceMs: 0})),
-      kill: () => this.#kill(),
+      cancel: () => (this.#trap ? this.#ending.kill(this.#trap) : this.#ending.request({by: 'request', graceMs: 0})),
+      kill: () => this.#ending.kill(this.#trap),
     })
     this.#directory = new SessionDirectory(spec.directory, spec.id)
     this.#journal = new Journal(spec, this.#directory, log)
     this.#report = new ReportFile(spec, this.#directory, this.#journal.record, log)
     this.#emit = this.#report.listen(emit)
-    this.#progress = new Progress(this.#emit, log, this.#abort.signal)
+    this.#progress = new Progress(this.#emit, log, this.#ending.signal)
     this.#agent = new SessionAgent(spec, this.#teardown, log, {
       waiting: (text) => this.#progress.waiting(text),
       warned: (text) => this.#words.note(`the agent: ${text}`),
-      lost: (reason) => this.#requestEnd({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true}),
+      lost: (reason) => this.#ending.request({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true}),
     })
     this.#readiness = new Readiness({
       spec,
       progress: this.#progress,
-      signal: this.#abort.signal,
+      signal: this.#ending.signal,
       explain: (report) => this.#words.addTo(afterRefusals(report, this.#refused.values(), false)),
     })
   }
@@ -130,10 +113,10 @@ export class Session {
       end = await this.#ending.promise
     } catch (error) {
       const failure = toReport(diskFailure(error, this.#directory.path))
-      end = this.#requested ?? {by: 'failure', failure, graceMs: DEFAULT_GRACE_MS}
+      end = this.#ending.requested ?? {by: 'failure', failure, graceMs: DEFAULT_GRACE_MS}
     }
     const failure = await this.#end(end, start)
-    await this.#output?.finish(this.#impatient.signal)
+    await this.#output?.finish(this.#ending.impatient)
     // A program in the foreground may be over before this process has noticed that it had started.
     const started = this.#started || (this.#spec.foreground && this.#exit !== undefined)
     if (!started) this.#emit({type: 'failed', report: failure ?? cancelled(this.#spec.program.name)})
@@ -153,44 +136,26 @@ export class Session {
       }),
       watch: (tell) => this.#journal.watch(tell),
       stop: async (graceMs, signal) => ({failure: await this.stop(graceMs, signal), report: this.#report.text}),
-      hurry: (graceMs) => {
-        this.#graceMs = graceMs
-        this.#hurry.abort()
-      },
+      hurry: (graceMs) => this.#ending.hurry(graceMs),
     })
   }
 
   /** Ends the session; resolves when it has ended, with what had failed during the run. */
   stop(graceMs: number, signal?: NodeJS.Signals): Promise<ErrorReport | undefined> {
-    this.#impatient.abort()
-    this.#requestEnd({by: 'request', graceMs, signal})
+    this.#ending.becomeImpatient()
+    this.#ending.request({by: 'request', graceMs, signal})
     return this.#ended.promise
   }
 
   /** Ends the session because of something that nobody asked for; it is kept for `ci stop`. */
   fail(failure: ErrorReport, graceMs: number): void {
-    this.#requestEnd({by: 'failure', failure, graceMs})
-  }
-
-  /** SIGKILL for whatever is left of the tree; what a reader has not taken stays in the files. */
-  #kill(): void {
-    this.#requestEnd({by: 'request', graceMs: 0})
-    this.#graceMs = 0
-    this.#hurry.abort()
-    this.#impatient.abort()
-    this.#trap?.killTree()
-  }
-
-  #requestEnd(end: End): void {
-    this.#requested ??= end
-    this.#abort.abort(new Error('the session is being stopped'))
-    this.#ending.resolve(end)
+    this.#ending.request({by: 'failure', failure, graceMs})
   }
 
   async #start(): Promise<void> {
     const {config, program, intercept} = this.#spec
     const progress = this.#progress
-    const {signal} = this.#abort
+    const {signal} = this.#ending
     // Loading the Kubernetes library takes as long as trying this machine's kernel: side by side.
     const loading = loadCluster(config, this.#spec.environment)
     loading.catch(() => {}) // reported below, after the machine's own refusal
@@ -230,7 +195,7 @@ export class Session {
     const waiting = () => this.#readiness.wait(prepared.environment)
     const attended = this.#spec.wait && !this.#spec.foreground
     if (attended) await progress.phase('ready', `Waiting for ${program.name} to be ready`, waiting)
-    this.#abort.signal.throwIfAborted()
+    this.#ending.signal.throwIfAborted()
     this.#started = true
     if (attended) return this.#tellReady(target)
     this.#journal.update({state: 'running'})
@@ -239,14 +204,14 @@ export class Session {
     const following = waiting().then(
       () => this.#tellReady(target),
       (error: Error) => {
-        if (!this.#abort.signal.aborted) progress.warn(error.message)
+        if (!this.#ending.signal.aborted) progress.warn(error.message)
       },
     )
     this.#teardown.add('probes', 1000, () => following)
   }
 
   #tellReady(target: ResolvedTarget | undefined): void {
-    if (this.#abort.signal.aborted) return
+    if (this.#ending.signal.aborted) return
     this.#journal.update({state: 'ready', readyAt: new Date().toISOString()})
     const summary = this.#summary(target)
     this.#emit({type: 'ready', summary})
@@ -277,9 +242,9 @@ export class Session {
   /** A program that can be told decides itself what to do without the port; the session goes on. */
   #refuse(port: number, error: unknown): void {
     // The end of the connection has a report of its own.
-    if (this.#abort.signal.aborted || error instanceof ConnectionError) return
+    if (this.#ending.signal.aborted || error instanceof ConnectionError) return
     const failure = stealRefused(port, error)
-    if (!this.#spec.intercept) return this.#requestEnd({by: 'failure', failure, graceMs: DEFAULT_GRACE_MS})
+    if (!this.#spec.intercept) return this.#ending.request({by: 'failure', failure, graceMs: DEFAULT_GRACE_MS})
     if (!this.#refused.has(port)) this.#progress.warn(`${failure.what} ${failure.why} The program's listen failed.`)
     this.#refused.set(port, failure)
   }
@@ -289,7 +254,7 @@ export class Session {
     this.#trap = trap
     dataPlane.trap = trap
     this.#journal.update({trap: identify(trap.pid), programPid: trap.programPid})
-    this.#teardown.add('program', DEFAULT_GRACE_MS + 3_600_000, () => this.#endTree(trap))
+    this.#teardown.add('program', DEFAULT_GRACE_MS + 3_600_000, () => this.#ending.endTree(trap))
     void trap.exited.then((exit) => {
       this.#exit = exit
       this.#journal.update({exit})
@@ -297,14 +262,15 @@ export class Session {
       this.foreground.continued()
       // Like the program alone: what it leaves behind does not hold up its caller.
       if (this.#spec.foreground && (exit.code !== undefined || exit.signal))
-        this.#requestEnd({by: 'program', graceMs: DEFAULT_GRACE_MS})
+        this.#ending.request({by: 'program', graceMs: DEFAULT_GRACE_MS})
     })
     void trap.ended.then(async ({clean, reason}) => {
       const {name} = this.#spec.program
-      if (!clean) return this.#requestEnd({by: 'failure', failure: trapLost(name, reason), graceMs: 0, atOnce: true})
+      if (!clean)
+        return this.#ending.request({by: 'failure', failure: trapLost(name, reason), graceMs: 0, atOnce: true})
       if (!this.#spec.foreground) await this.#output?.finish() // the report shows its last lines
       const exit = this.#exit ?? {}
-      const end = (failure?: ErrorReport) => this.#requestEnd({by: 'program', failure, graceMs: 0})
+      const end = (failure?: ErrorReport) => this.#ending.request({by: 'program', failure, graceMs: 0})
       if (this.#journal.record.state === 'starting' && !this.#spec.foreground) {
         const died = this.#words.addTo(diedBeforeReady(name, exit, this.#spec.outputDirectory))
         return end(afterRefusals(died, this.#refused.values(), false))
@@ -316,12 +282,12 @@ export class Session {
   }
 
   /** Undoes everything; the result is what had failed. */
-  async #end({by, failure, graceMs, atOnce}: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
+  async #end(end: End, start: Promise<void> | undefined): Promise<ErrorReport | undefined> {
+    const {by, failure, atOnce} = end
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#failure = failure
     if (this.#started && !failure && !this.#exit) this.#agent.ask()
-    this.#graceMs = this.#hurry.signal.aborted ? Math.min(graceMs, this.#graceMs) : graceMs
-    this.#abort.abort(new Error('the session is ending'))
+    this.#ending.begin(end)
     this.#journal.update({state: 'stopping', endedBy: by})
     if (atOnce) this.#trap?.killTree()
     // What a step of the start is still making must exist before it can be undone.
@@ -343,17 +309,6 @@ export class Session {
     const failure = filesUnsaved(unsaved, folder)
     this.#log(`files: ${failure.what} ${failure.detail ?? ''}`)
     this.#failure ??= failure
-  }
-
-  async #endTree(trap: Trap): Promise<void> {
-    trap.signalTree(this.#requested?.signal ?? 'SIGTERM')
-    trap.signalTree('SIGCONT') // what is stopped meets it only when it goes on
-    const hurried = new Promise<void>((resolve) => {
-      this.#hurry.signal.addEventListener('abort', () => setTimeout(resolve, this.#graceMs), {once: true})
-    })
-    await within(this.#graceMs, Promise.race([trap.ended, hurried]))
-    trap.killTree()
-    await trap.ended
   }
 
   #emitExit(failure: ErrorReport | undefined): void {

@@ -5,6 +5,7 @@ import net from 'node:net'
 import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {exitCodes} from '../../src/errors/exit-codes.ts'
+import {PLAIN_PORT} from './support/fixture.ts'
 import {expectExit, expectFailure, Harness} from './support/harness.ts'
 import {request} from './support/http.ts'
 import type {Job} from './support/mirrord.ts'
@@ -122,11 +123,16 @@ describe('ci start', () => {
   })
 
   test('without interception gives environment and incoming traffic, and says what is off', async () => {
-    const started = await job.start(...target, '--no-intercept', '--', ...server, '8080', 'local')
+    const service = await harness.cluster.serviceUrl(harness.namespace, 'plain')
+    const who = async () => JSON.parse((await request(service.url)).body) as {who: string}
+    const plain = ['--target', 'deployment/plain', '--no-intercept', '--', ...server, `${PLAIN_PORT}`, 'local']
+    const started = await job.start(...plain)
     expectExit(started, 'success')
     expect(started.stderr).toMatch(/^!.*outgoing/im)
-    expect(await harness.who()).toMatchObject({who: 'local', fromPod: 'yes'})
+    expect(await who()).toMatchObject({who: 'local', fromPod: 'yes'})
     expectExit(await job.stop(), 'success')
+    await until('an answer of the deployed program', async () => (await who()).who === 'deployed')
+    service.close()
     await harness.nothingLeft(job)
   })
 

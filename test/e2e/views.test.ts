@@ -100,7 +100,7 @@ describe('sessions of a job', () => {
       pod: expect.stringMatching(/^echo-/) as string,
       state: 'ready',
       pids: {session: job.processes().find(({pid}) => pid === api.pids.session)?.pid},
-      ports: [{port: 8080, local: expect.stringMatching(/:8080$/) as string}],
+      ports: [{port: 8080, local: expect.stringMatching(/:\d+$/) as string}],
       endedAt: null,
       exit: null,
       failure: null,

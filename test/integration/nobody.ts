@@ -10,6 +10,14 @@ export const asNobody = [
   '--inh-caps=-all',
 ]
 
+/** The same, but every file may be read: this repository may lie below a directory of root's alone. */
+export const asNobodyWhoReads = [
+  ...asNobody.slice(0, 4),
+  '--bounding-set=-all,+dac_read_search',
+  '--inh-caps=-all,+dac_read_search',
+  '--ambient-caps=+dac_read_search',
+]
+
 /**
  * Whether this machine can run something as nobody that needs a file of this repository: false without root, setpriv, or the
  * right to look into a directory above it (/root). Asked of a shell, because setpriv itself still has its capabilities

@@ -17,11 +17,12 @@ export interface Who {
 
 /** One test file's view of the run: the cluster, the deployed `echo`, and the checks that nothing is left. */
 export class Harness {
-  readonly kubeconfig = inject('kubeconfig')
-  readonly namespace = inject('namespace')
+  readonly #environment = inject('environments')[Number(process.env.VITEST_POOL_ID) - 1]!
+  readonly kubeconfig = this.#environment.kubeconfig
+  readonly namespace = this.#environment.namespace
   readonly kind = inject('clusterKind')
-  readonly cluster = new Cluster(inject('adminKubeconfig'))
-  readonly #agentImage = inject('agentImage')
+  readonly cluster = new Cluster(this.#environment.adminKubeconfig)
+  readonly #agentImage = this.#environment.agentImage
   #service!: ServiceAddress
   #podAddress!: string
   /** A process in the network namespace of each target's pod, with the rules there; none where pods run on another machine. */

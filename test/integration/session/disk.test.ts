@@ -46,6 +46,7 @@ describe('the state of a session', () => {
       `const directory = new SessionStore(disk + '/m', 'aaaaaaaa').create()
        const claim = {name: 'web', held: true, launcher: identify(process.pid)}
        directory.claim(claim)
+       while (fs.statSync(disk + '/stdout').size < 6) await new Promise(setImmediate)
        try { fs.writeFileSync(disk + '/filler', Buffer.alloc(100_000)) } catch {}
        try { directory.claim({...claim, name: 'x'.repeat(10_000)}) } catch (error) {
          console.log(JSON.stringify({...toReport(error), name: directory.readClaim().name, files: fs.readdirSync(directory.path)}))

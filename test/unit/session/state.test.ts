@@ -6,9 +6,11 @@ import {
   chownSync,
   existsSync,
   lstatSync,
+  lutimesSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -82,12 +84,19 @@ describe('the folder of the state', () => {
     expect(existsSync(path.join(commonRoot(uid), job))).toBe(false)
   })
 
-  it('whose session is gone is no session, and its link is removed', () => {
+  it('whose session is gone, or cannot be seen from here, is no session, and its link is removed after a week', () => {
     const job = randomBytes(4).toString('hex')
     const made = new SessionStore(path.join(folder, 'mirrord'), job).create()
     link(made.path, uid)
-    rmSync(made.path, {recursive: true})
     const store = new SessionStore('/nowhere', job, [commonRoot(uid)])
+    // As another container sees it, which shares /tmp but not what the link leads to.
+    renameSync(made.path, `${made.path}.elsewhere`)
+    expect(store.list()).toEqual([])
+    renameSync(`${made.path}.elsewhere`, made.path)
+    expect(store.list()).toEqual([made])
+    rmSync(made.path, {recursive: true})
+    const then = Date.now() / 1000 - 8 * 24 * 3600
+    lutimesSync(path.join(commonRoot(uid), job, made.id), then, then)
     expect(store.list()).toEqual([])
     store.prune()
     expect(existsSync(path.join(commonRoot(uid), job))).toBe(false)
