@@ -46,7 +46,6 @@ describe('the state of a session', () => {
       `const directory = new SessionStore(disk + '/m', 'aaaaaaaa').create()
        const claim = {name: 'web', held: true, launcher: identify(process.pid)}
        directory.claim(claim)
-       while (fs.statSync(disk + '/stdout').size < 6) await new Promise(setImmediate)
        try { fs.writeFileSync(disk + '/filler', Buffer.alloc(100_000)) } catch {}
        try { directory.claim({...claim, name: 'x'.repeat(10_000)}) } catch (error) {
          console.log(JSON.stringify({...toReport(error), name: directory.readClaim().name, files: fs.readdirSync(directory.path)}))
@@ -98,6 +97,7 @@ describe('the output of a program', () => {
        const tell = (line) => told.push(line)
        const output = await openOutput({directory: disk, tee: false, max: 2 ** 30, trapPath: '${trapPath}', log: tell, broken: tell})
        fs.writeSync(output.stdout, 'first\\n')
+       while (fs.statSync(disk + '/stdout').size < 6) await new Promise(setImmediate)
        try { fs.writeFileSync(disk + '/filler', Buffer.alloc(100_000)) } catch {}
        // More than a pipe holds (pipe(7)): when it is written, the disk has refused some of it.
        fs.writeSync(output.stdout, 'x'.repeat(200_000) + '\\n')
