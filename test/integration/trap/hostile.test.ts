@@ -102,9 +102,9 @@ async function survive(
 
 /**
  * How many calls may be pending at once: a pending call is a thread, so no more than there are numbers for threads (pid_max, 32,768 as a
- * rule), some of which the machine itself needs. The kernel looks a notification up in a list of all, so the time grows with
- * the square: 24,000 took three and a half minutes on two busy processors. MIRRORD_TEST_PENDING is another number, which may want
- * `unshare --pid --fork --mount-proc` and a larger pid_max in there (of each namespace its own since Linux 6.14).
+ * rule, in every pid namespace up to the outermost), some of which the machine itself needs. The kernel looks a notification up in a list of
+ * all, so the time grows with the square: 24,000 took three and a half minutes on two busy processors. MIRRORD_TEST_PENDING is another number,
+ * for a machine with other limits.
  */
 function mostPending(): number {
   if (process.env.MIRRORD_TEST_PENDING) return Number(process.env.MIRRORD_TEST_PENDING)
