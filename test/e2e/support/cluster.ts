@@ -147,7 +147,10 @@ export class Cluster {
     const {spec} = await this.core.readNamespacedService({name, namespace})
     const port = spec?.ports?.[0]
     if (!spec?.clusterIP || !port) throw new Error(`Service ${name} has no address`)
-    if (await connects(spec.clusterIP, port.port)) {
+    // kube-proxy may not know the pod yet, and refuses until then.
+    const {clusterIP} = spec
+    const direct = await until('', () => connects(clusterIP, port.port), {timeout: ROUTED_MS}).catch(() => false)
+    if (direct) {
       return {url: `http://${spec.clusterIP}${port.port === 80 ? '' : `:${port.port}`}`, direct: true, close() {}}
     }
     const target = Number(port.targetPort ?? port.port)
@@ -164,6 +167,9 @@ export class Cluster {
     return {url: `http://127.0.0.1:${local}`, direct: false, close: () => void server.close()}
   }
 }
+
+/** How long a Service may refuse before it counts as not routed to this machine. */
+const ROUTED_MS = 5000
 
 /** How a Service is reached from here. */
 export interface ServiceAddress {
