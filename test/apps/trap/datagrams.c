@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
         socklen_t n = sizeof own;
         if (fork() == 0) { /* says when the handler has run and the call waits again */
             usleep(100000);
-            say("late");
+            sendto(s, "late", 4, 0, (void *)&remote, sizeof remote);
             _exit(0);
         }
         hear("restarted", 0, 100);

@@ -1,4 +1,5 @@
-// storm ADDRESS DIRECTORY - connections, datagrams and files from many goroutines, while the runtime preempts them with SIGURG all the time.
+// storm ADDRESS DIRECTORY - connections, datagrams and files from many goroutines, while the runtime preempts them with SIGURG all the
+// time: at least 256 of each, and until more than 20 signals have been heard of.
 package main
 
 import (
@@ -13,11 +14,11 @@ import (
 	"syscall"
 )
 
-const goroutines, rounds = 32, 8
+const goroutines, rounds, enough = 32, 8, 20 // rounds at least, signals more than
 
 func main() {
 	address, directory := os.Args[1], os.Args[2]
-	var tcp, udp, files, urgent atomic.Int64
+	var tries, tcp, udp, files, urgent atomic.Int64
 	var over atomic.Bool
 	caught := make(chan os.Signal, 64)
 	signal.Notify(caught, syscall.SIGURG)
@@ -42,7 +43,9 @@ func main() {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			for round := range rounds {
+			for turn := 0; turn < rounds || urgent.Load() <= enough; turn++ {
+				round := turn % rounds
+				tries.Add(1)
 				if c, err := net.Dial("tcp", address+":80"); err != nil {
 					fmt.Println(err)
 				} else {
@@ -71,5 +74,6 @@ func main() {
 	}
 	all.Wait()
 	over.Store(true)
-	fmt.Println("tcp", tcp.Load(), "udp", udp.Load(), "files", files.Load(), "signals", urgent.Load() > 20)
+	made := tries.Load()
+	fmt.Println("missing: tcp", made-tcp.Load(), "udp", made-udp.Load(), "files", made-files.Load())
 }
