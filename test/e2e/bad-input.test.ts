@@ -1,22 +1,10 @@
 import {writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test} from 'vitest'
+import {describe, expect, inject, test} from 'vitest'
 import {exitCodes, type ExitCodeName} from '../../src/errors/exit-codes.ts'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {compile} from '../integration/trap/harness.ts'
-
-let harness: Harness
-let job: Job
-
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 const write = (name: string, text: string, mode = 0o644) => {
   const file = path.join(job.folder, name)

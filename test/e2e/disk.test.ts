@@ -1,23 +1,16 @@
 import {writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
-import type {Job, Result} from './support/mirrord.ts'
+import {beforeEach, describe, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
+import type {Result} from './support/mirrord.ts'
 
 // A disk that is full or read-only, at whatever step of a start: code and message, and nothing left.
-let harness: Harness
-let job: Job
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
 beforeEach(() => {
-  job = harness.job()
   const quiet = {target: 'deployment/info', feature: {network: {incoming: 'off'}}}
   writeFileSync(path.join(job.folder, 'quiet.json'), JSON.stringify(quiet))
 })
-afterEach(() => harness.finish(job))
 
 /** A start below a shell that has a mount namespace of its own; its words are "$@", so that "$1" "$2" is mirrord. */
 function start(script: string): Promise<Result> {

@@ -1,9 +1,10 @@
 import {createHash} from 'node:crypto'
 import {existsSync, readdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {expectExit, Harness} from './support/harness.ts'
-import type {Job, Running, SpawnOptions} from './support/mirrord.ts'
+import {describe, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
+import type {Running, SpawnOptions} from './support/mirrord.ts'
 import {node, python} from './support/programs.ts'
 import {until} from './support/until.ts'
 
@@ -11,17 +12,6 @@ import {until} from './support/until.ts'
 const target = ['--target', 'deployment/echo']
 const foreground = ['ci', 'start', ...target, '--foreground', '--']
 const terminal = path.join(import.meta.dirname, 'support/terminal.py')
-let harness: Harness
-let job: Job
-
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 /** With `ci.output_dir`: the program's streams go to files too. */
 function withOutputDirectory(): {args: string[]; read(name: string): Buffer} {

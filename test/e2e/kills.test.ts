@@ -1,25 +1,13 @@
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test} from 'vitest'
+import {afterAll, describe, expect, inject, test} from 'vitest'
 import type {ExitCodeName} from '../../src/errors/exit-codes.ts'
-import {expectExit, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
 import {programs} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const built = programs()
-let harness: Harness
-let job: Job
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => {
-  harness.close()
-  built.dispose()
-})
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
+afterAll(() => built.dispose())
 
 const [program] = built.all
 

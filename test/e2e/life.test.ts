@@ -3,29 +3,18 @@ import {once} from 'node:events'
 import {chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 import {exitCodes} from '../../src/errors/exit-codes.ts'
+import {harness, job} from './support/each-test.ts'
 import {PLAIN_PORT} from './support/fixture.ts'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {request} from './support/http.ts'
-import type {Job} from './support/mirrord.ts'
 import {go, node} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const folder = path.join(import.meta.dirname, 'programs')
 const server = [node, path.join(folder, 'server.mjs')]
 const target = ['--target', 'deployment/echo']
-let harness: Harness
-let job: Job
-
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 const write = (name: string, value: unknown) => {
   const file = path.join(job.folder, name)

@@ -4,26 +4,15 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
+import {expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {request} from './support/http.ts'
-import type {Job} from './support/mirrord.ts'
 import {node, python} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const program = (name: string) => path.join(import.meta.dirname, 'programs', name)
 const target = ['--target', 'deployment/echo']
-let harness: Harness
-let job: Job
-
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 /** The text that one of the programs of this file answers, and which one. */
 const who = async () => (await harness.who()).who

@@ -1,10 +1,11 @@
 import {execFileSync} from 'node:child_process'
 import {copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {nobodyMay} from '../integration/nobody.ts'
 import type {ServiceAddress} from './support/cluster.ts'
-import {expectExit, Harness} from './support/harness.ts'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
 import {request} from './support/http.ts'
 import {languages} from './support/languages.ts'
 import {matrixManifests} from './support/matrix.ts'
@@ -51,15 +52,12 @@ function denier(folder: string): string {
   return file
 }
 
-let harness: Harness
-let job: Job
 let address: ServiceAddress
 let files: ServiceAddress
 let surroundings: Surroundings
 const folder = mkdtempSync('/tmp/me2e-users-')
 
 beforeAll(async () => {
-  harness = await Harness.open()
   await harness.cluster.create(harness.namespace, matrixManifests())
   await Promise.all(['matrix', 'matrix-echo'].map((name) => harness.cluster.waitAvailable(harness.namespace, name)))
   const {namespace} = harness
@@ -72,14 +70,9 @@ beforeAll(async () => {
 afterAll(() => {
   address.close()
   files.close()
-  harness.close()
   dispose()
   rmSync(folder, {recursive: true, force: true})
 })
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 /** Hands the job's folder and its kubeconfig to another user. */
 function giveTo(job: Job, uid: number): void {

@@ -1,23 +1,11 @@
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {expectExit, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {afterAll, describe, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
 import {programs} from './support/programs.ts'
 
 const built = programs()
-let harness: Harness
-let job: Job
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => {
-  harness.close()
-  built.dispose()
-})
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
+afterAll(() => built.dispose())
 
 describe.each(built.all)('a program in $language', ({words}) => {
   test('[ENV-01, INC-03, OUT-17, DNS-04, CLN-09] answers in the place of the deployed one, with its environment and network, until the stop', async () => {

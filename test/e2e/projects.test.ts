@@ -1,28 +1,17 @@
 import {execFileSync, type ExecFileSyncOptionsWithStringEncoding} from 'node:child_process'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {afterEach, beforeEach, describe, expect, test} from 'vitest'
+import {job} from './support/each-test.ts'
 import {onPath} from './support/programs.ts'
 import {projects} from './support/projects.ts'
 
 const long = process.env.MIRRORD_LONG === '1'
-let harness: Harness
-let job: Job
 let folder: string
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
 beforeEach(() => {
-  job = harness.job()
   folder = mkdtempSync('/tmp/me2e-project-')
 })
-afterEach(async () => {
-  await harness.finish(job)
-  rmSync(folder, {recursive: true, force: true})
-})
+afterEach(() => rmSync(folder, {recursive: true, force: true}))
 
 describe('the own tests of a project pass as without mirrord', () => {
   for (const project of projects) {

@@ -2,28 +2,20 @@ import {once} from 'node:events'
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {beforeEach, describe, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {node} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const target = ['--target', 'deployment/echo']
-let harness: Harness
-let job: Job
 /** The folder in which the program looks for the file `go`. */
 let folder: string
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
 beforeEach(() => {
-  job = harness.job()
   folder = path.join(job.folder, 'app')
   mkdirSync(folder)
 })
-afterEach(() => harness.finish(job))
 
 const program = (port = 8080) => [node, path.join(import.meta.dirname, 'programs/ready.mjs'), `${port}`, folder]
 const go = () => writeFileSync(path.join(folder, 'go'), '')

@@ -1,23 +1,11 @@
-import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
-import {expectExit, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {afterAll, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
 import {programs} from './support/programs.ts'
 
 const built = programs()
-let harness: Harness
-let job: Job
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => {
-  harness.close()
-  built.dispose()
-})
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
+afterAll(() => built.dispose())
 
 // The whole number on a real cluster and in the long run, a slice of it in `npm test`.
 const rounds = process.env.MIRRORD_LONG || process.env.MIRRORD_E2E_KUBECONFIG ? 20 : 5

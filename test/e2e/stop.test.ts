@@ -2,30 +2,22 @@ import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {once} from 'node:events'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {beforeEach, describe, expect, test} from 'vitest'
 import {currentJob} from '../../src/session/current-job.ts'
 import type {SessionStatus} from '../../src/session/status.ts'
 import {freePort} from '../integration/trap/harness.ts'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {node} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const server = [node, path.join(import.meta.dirname, 'programs/server.mjs')]
 const target = ['--target', 'deployment/echo']
-let harness: Harness
-let job: Job
 
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
 beforeEach(() => {
-  job = harness.job()
   const quiet = {target: 'deployment/info', feature: {network: {incoming: 'off'}}}
   writeFileSync(path.join(job.folder, 'quiet.json'), JSON.stringify(quiet))
 })
-afterEach(() => harness.finish(job))
 
 /** A session without incoming traffic: there may be several on one pod. */
 const quiet = (name: string, ...program: string[]) => job.start('-f', 'quiet.json', '--name', name, '--', ...program)

@@ -2,27 +2,16 @@ import {execFile} from 'node:child_process'
 import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {promisify} from 'node:util'
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
+import {describe, expect, test} from 'vitest'
 import type {SessionStatus} from '../../src/session/status.ts'
-import {expectExit, expectFailure, Harness} from './support/harness.ts'
-import type {Job} from './support/mirrord.ts'
+import {harness, job} from './support/each-test.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 import {node} from './support/programs.ts'
 import {until} from './support/until.ts'
 
 const execute = promisify(execFile)
 const run = path.join(import.meta.dirname, '../../bin/run.js')
 const target = ['--target', 'deployment/echo']
-let harness: Harness
-let job: Job
-
-beforeAll(async () => {
-  harness = await Harness.open()
-})
-afterAll(() => harness.close())
-beforeEach(() => {
-  job = harness.job()
-})
-afterEach(() => harness.finish(job))
 
 /** Says so when it starts; answers on 8080; SIGUSR2 ends it with this status. */
 const server = (status: number) => [
