@@ -7,7 +7,14 @@ interface ParseError extends Error {
   parse: {input?: {flags?: Readonly<Record<string, unknown>>}}
   /** Of unknown flags: as typed. */
   flags?: readonly string[]
+  /** Of missing arguments: the arguments; of unexpected ones: as typed. */
+  args?: readonly (string | {name: string; description?: string})[]
 }
+
+/** What oclif's parser adds to the message of every error that it throws for a command line. */
+const HINT = /\n?See more help with --help$/
+/** What it makes of the message of a flag's own parser (parse.js of @oclif/core 4). */
+const REFUSED = /^Parsing (--\S+) \n\t([^]*)$/
 
 /** Whether an error is oclif's own about the words of a command line. */
 export function isParseError(error: unknown): error is ParseError {
@@ -16,19 +23,39 @@ export function isParseError(error: unknown): error is ParseError {
 
 /** The report of a wrong command line; `command` is the command's words, for example `ci start`. */
 export function usageReport(error: ParseError, command: string): ErrorReport {
-  const [what = '', ...rest] = error.message.replace(/\n?See more help with --help$/, '').split('\n')
   const known = Object.keys(error.parse.input?.flags ?? {}).map((name) => `--${name}`)
   const meant = (error.flags ?? []).flatMap((flag) => {
     const [near] = flag.startsWith('--') ? nearest(flag.split('=')[0]!, known, 1) : []
     return near === undefined ? [] : [`Did you mean ${near}?`]
   })
-  return {
-    code: 'USAGE',
-    exit: 'usage',
-    what: sentence(what),
-    why: rest.join('\n').trim() || undefined,
-    next: [...meant, `See what there is: mirrord ${command} --help`],
-  }
+  const [what = '', ...rest] = problems(error)
+  return usage(what, rest.join('\n').trim() || undefined, command, meant)
+}
+
+/** The report of a flag's value that its parser refused; undefined for any other error. */
+export function flagReport(error: unknown, command: string): ErrorReport | undefined {
+  const [, flag, reason = ''] = (error instanceof Error && REFUSED.exec(error.message.replace(HINT, ''))) || []
+  if (flag === undefined) return undefined
+  return usage(`${flag}: ${reason.charAt(0).toLowerCase()}${reason.slice(1)}`, undefined, command)
+}
+
+function usage(what: string, why: string | undefined, command: string, meant: readonly string[] = []): ErrorReport {
+  const next = [...meant, `See what there is: mirrord ${command} --help`]
+  return {code: 'USAGE', exit: 'usage', what: sentence(what), why, next}
+}
+
+/** What is wrong, a line each; oclif's own words where they say it. */
+function problems({message, args = []}: ParseError): string[] {
+  const text = message.replace(HINT, '')
+  const missing = args.flatMap((arg) => (typeof arg === 'string' ? [] : [arg]))
+  if (missing.length > 0)
+    return missing.map(
+      ({name, description}) => `${name.toUpperCase()} is missing${description ? `: ${description}` : ''}`,
+    )
+  const [, reasons] = /^The following errors? occurred:\s*([^]*)$/.exec(text) ?? []
+  return (reasons ?? text)
+    .split('\n')
+    .map((line) => line.replace(/^\s*Missing required flag (\S+)$/, '--$1 is missing, and has no default'))
 }
 
 /** The report of words that are no command. */

@@ -6,6 +6,7 @@ import {unknownCommand} from '../../../src/cli/usage.ts'
 import CiApiKey from '../../../src/commands/ci/api-key.ts'
 import CiStart from '../../../src/commands/ci/start.ts'
 import CiStop from '../../../src/commands/ci/stop.ts'
+import CiWait from '../../../src/commands/ci/wait.ts'
 
 const commandIDs = ['ci:api-key', 'ci:start', 'ci:stop', 'help', 'update']
 
@@ -28,6 +29,7 @@ describe('a wrong command line', () => {
   const commands: Record<string, typeof MirrordCommand> = {
     start: CiStart,
     stop: CiStop,
+    wait: CiWait,
     'api-key': CiApiKey,
   }
   const refusal = async (words: string[]) => {
@@ -53,6 +55,16 @@ describe('a wrong command line', () => {
     const extra = await refusal(['ci', 'api-key', 'extra'])
     expect(`${extra?.what} ${extra?.why}`).toContain('extra')
     expect(JSON.stringify(extra)).not.toContain('See more help')
-    expect((await refusal(['ci', 'start', '--']))?.why).toMatch(/^program\s/)
+  })
+
+  it.each([
+    [['ci', 'start', '--'], 'PROGRAM is missing: the program to run, with its arguments.'],
+    [['ci', 'wait'], '--for is missing, and has no default.'],
+    [['ci', 'wait', '--for', 'never'], 'Expected --for=never to be one of: ready, exit.'],
+    [['ci', 'stop', '--grace', '-1'], '--grace: expected an integer greater than or equal to 0 but received: -1.'],
+    [['ci', 'stop', '--grace', 'soon'], '--grace: expected an integer but received: soon.'],
+  ])('says in one sentence what is wrong: mirrord %j', async (words, what) => {
+    const next = [`See what there is: mirrord ci ${words[1]} --help`]
+    expect(await refusal(words)).toEqual({code: 'USAGE', exit: 'usage', what, why: undefined, next})
   })
 })
