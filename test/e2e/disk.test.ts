@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {beforeEach, describe, expect, test} from 'vitest'
+import {withOwnMounts} from '../integration/own-mounts.ts'
 import {harness, job} from './support/each-test.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
 import type {Result} from './support/mirrord.ts'
@@ -14,8 +15,7 @@ beforeEach(() => {
 
 /** A start below a shell that has a mount namespace of its own; its words are "$@", so that "$1" "$2" is mirrord. */
 function start(script: string): Promise<Result> {
-  const own = process.getuid?.() === 0 ? ['--mount'] : ['--user', '--map-root-user', '--mount']
-  const below = ['unshare', ...own, 'sh', '-c', script, 'sh']
+  const below = [...withOwnMounts, 'sh', '-c', script, 'sh']
   return job.run(['ci', 'start', '-f', 'quiet.json', '--', 'sleep', '300'], {below})
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path'
 import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest'
 import {currentJob} from '../../src/session/current-job.ts'
 import type {SessionStatus} from '../../src/session/status.ts'
+import {withOwnMounts} from '../integration/own-mounts.ts'
 import {expectExit, Harness} from './support/harness.ts'
 import type {Job} from './support/mirrord.ts'
 import {processes} from './support/processes.ts'
@@ -84,7 +85,7 @@ test.runIf(root)('[D1] of four jobs side by side each stops its own, and --all-j
 
   const alone = `mkdir keep && cp -a /tmp/mirrord-0/${currentJob(fourth.env).job} keep && mount -t tmpfs -o mode=700 none /tmp/mirrord-0
     cp -a keep/* /tmp/mirrord-0 && exec "$@"`
-  const all = await first.run(['ci', 'stop', '--all-jobs'], {below: ['unshare', '--mount', 'sh', '-ec', alone, 'sh']})
+  const all = await first.run(['ci', 'stop', '--all-jobs'], {below: [...withOwnMounts, 'sh', '-ec', alone, 'sh']})
   expectExit(all, 'success')
   expect(all.stdout.match(/^Stopped /gm)).toHaveLength(2)
   for (const job of [third, fourth]) expect((await job.stop()).stdout).toContain('Nothing to stop')
@@ -100,7 +101,19 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN); socket.sethostname('${name}')
 print('here', flush=True); os.read(0, 1)`
   const child = spawn(
     'unshare',
-    [...own, '--pid', '--fork', '--mount-proc', '--uts', '--kill-child', python, '-c', init],
+    [
+      ...own,
+      '--pid',
+      '--fork',
+      '--mount-proc',
+      '--propagation',
+      'unchanged',
+      '--uts',
+      '--kill-child',
+      python,
+      '-c',
+      init,
+    ],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },

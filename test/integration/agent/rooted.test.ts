@@ -16,6 +16,7 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import {AboveRootError, RootedFiles} from '../../../src/agent/files/rooted.ts'
+import {withOwnMounts} from '../own-mounts.ts'
 
 const {O_RDONLY, O_WRONLY, O_CREAT, O_EXCL} = constants
 
@@ -169,7 +170,8 @@ class Namespace implements Disposable {
 
   constructor(command: string) {
     const script = `${command} && echo ready && exec cat`
-    this.#child = spawn('unshare', ['--mount', 'sh', '-c', script], {stdio: ['pipe', 'pipe', 'inherit']})
+    const [unshare, ...words] = withOwnMounts
+    this.#child = spawn(unshare, [...words, 'sh', '-c', script], {stdio: ['pipe', 'pipe', 'inherit']})
   }
 
   /** Its process id, once it is prepared. */

@@ -3,6 +3,7 @@ import {mkdirSync, mkdtempSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from 'vitest'
 import {buildTrap, trapPath} from '../trap/harness.ts'
+import {withOwnMounts} from '../own-mounts.ts'
 
 let folder: string
 beforeEach(() => {
@@ -16,8 +17,8 @@ const sources = path.join(import.meta.dirname, '../../../src')
 /** Runs a script where `disk` is a file system of its own, mounted with these options. */
 function onDisk(options: string, script: string): string {
   const shell = `mount -t tmpfs -o ${options} none "$DISK" && exec "$NODE" --input-type=module-typescript -e "$SCRIPT"`
-  const own = process.getuid?.() === 0 ? ['--mount'] : ['--user', '--map-root-user', '--mount']
-  const {stdout, stderr} = spawnSync('unshare', [...own, '/bin/sh', '-c', shell], {
+  const [unshare, ...words] = withOwnMounts
+  const {stdout, stderr} = spawnSync(unshare, [...words, '/bin/sh', '-c', shell], {
     env: {
       ...process.env,
       NODE: process.execPath,
