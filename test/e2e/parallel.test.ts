@@ -121,7 +121,17 @@ print('here', flush=True); os.read(0, 1)`
   containers.push(child)
   await once(child.stdout, 'data')
   const {pid} = processes().find(({parent}) => parent === child.pid)!
-  return ['nsenter', '-t', `${pid}`, ...(own.length > 0 ? ['-U', '--preserve-credentials'] : []), '-p', '-m', '-u']
+  // Its root too: that of its mount namespace is another one where the tests run in a chroot.
+  return [
+    'nsenter',
+    '-t',
+    `${pid}`,
+    ...(own.length > 0 ? ['-U', '--preserve-credentials'] : []),
+    '-p',
+    '-m',
+    '-u',
+    '-r',
+  ]
 }
 
 test('[D1, D6] of two containers that share /tmp neither touches the sessions of the other', async () => {
