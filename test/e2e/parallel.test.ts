@@ -121,17 +121,10 @@ print('here', flush=True); os.read(0, 1)`
   containers.push(child)
   await once(child.stdout, 'data')
   const {pid} = processes().find(({parent}) => parent === child.pid)!
-  // Its root too: that of its mount namespace is another one where the tests run in a chroot.
-  return [
-    'nsenter',
-    '-t',
-    `${pid}`,
-    ...(own.length > 0 ? ['-U', '--preserve-credentials'] : []),
-    '-p',
-    '-m',
-    '-u',
-    '-r',
-  ]
+  // Its root too: that of its mount namespace is another one where the tests run in a chroot. The working directory is of
+  // the mounts outside, and has to be found anew.
+  const enter = ['nsenter', '-t', `${pid}`, ...(own.length > 0 ? ['-U', '--preserve-credentials'] : [])]
+  return [...enter, '-p', '-m', '-u', '-r', 'sh', '-c', 'cd "$0" && exec "$@"', jobs[0]!.folder]
 }
 
 test('[D1, D6] of two containers that share /tmp neither touches the sessions of the other', async () => {
