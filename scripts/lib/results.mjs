@@ -1,7 +1,8 @@
 // Counting what a test command ran, for its last line and for whoever adds up several of them.
 import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
-import {join} from 'node:path'
+import {join, relative} from 'node:path'
+import {stripVTControlCharacters} from 'node:util'
 import {node22, programEnv, root, runAttached} from './run.mjs'
 
 /** `N passed, N failed`, and what was skipped where something was. */
@@ -12,16 +13,34 @@ export const add = (a, b) => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
   skipped: a.skipped + b.skipped,
+  failures: [...a.failures, ...b.failures],
 })
 
-export const none = {passed: 0, failed: 0, skipped: 0}
+export const none = {passed: 0, failed: 0, skipped: 0, failures: []}
+const passed = {...none, passed: 1}
+
+/** One failure, with the line that names it at the end of the output. */
+export const failure = (line) => ({...none, failed: 1, failures: [line]})
 
 /** Runs one check that counts as one test; its output goes to the terminal. */
 export async function check(name, file, args) {
   console.log(`\n== ${name}`)
   const code = await runAttached(file, args, {env: programEnv()})
   console.log(`== ${name}: ${code === 0 ? 'passed' : `failed with exit code ${code}`}`)
-  return {passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0}
+  return code === 0 ? passed : failure(`${name}: exit code ${code}`)
+}
+
+/** `file > suite > test: the first line of its error` of every test that failed, and of every file that could not be run. */
+function failuresOf({testResults}) {
+  const firstLine = (text) => stripVTControlCharacters(text ?? '').split('\n', 1)[0]
+  return testResults.flatMap(({name, status, message, assertionResults}) => {
+    const failed = assertionResults.filter((test) => test.status === 'failed')
+    const file = relative(root, name)
+    if (status === 'failed' && failed.length === 0) return [`${file}: ${firstLine(message)}`]
+    return failed.map(
+      (test) => `${[file, ...test.ancestorTitles, test.title].join(' > ')}: ${firstLine(test.failureMessages[0])}`,
+    )
+  })
 }
 
 /** Runs vitest with a configuration and counts its tests; one that ends without a result is one failure. `file` keeps vitest's own results. */
@@ -41,24 +60,30 @@ export async function vitest(name, config, {env = {}, args = [], file: kept} = {
       {env: programEnv(env)},
     )
     const result = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
-    if (!result) return {passed: 0, failed: 1, skipped: 0}
-    const counts = {
+    if (!result) return failure(`${name}: no result, exit code ${code}`)
+    const failures = failuresOf(result)
+    // A failed set-up or tear-down or a stray error fails the run without failing a test.
+    if (code !== 0 && failures.length === 0) failures.push(`${name}: exit code ${code}`)
+    return {
       passed: result.numPassedTests,
-      failed: result.numFailedTests,
+      failed: failures.length,
       skipped: (result.numPendingTests ?? 0) + (result.numTodoTests ?? 0),
+      failures,
     }
-    // A file that cannot be loaded, a failed set-up or tear-down or a stray error fails the run without failing a test.
-    if (code !== 0 && counts.failed === 0) counts.failed = 1
-    return counts
   } finally {
     rmSync(folder, {recursive: true, force: true})
   }
 }
 
-/** The last line, or, where a caller adds up several commands, the counts in the file that it named. */
-export function report(name, counts) {
+/** What failed and the last line; where a caller adds up several commands, both go to the file that it named, and what failed to `FILE.failures`. */
+export function report(name, {failures, ...counts}) {
   const file = process.env.MIRRORD_TEST_COUNTS
-  if (file) writeFileSync(file, `${JSON.stringify(counts)}\n`)
+  const failed = failures.map((line) => `failed: ${line}\n`).join('')
+  if (file) {
+    writeFileSync(file, `${JSON.stringify(counts)}\n`)
+    writeFileSync(`${file}.failures`, failed)
+  }
+  if (failed) process.stdout.write(`\n${failed}`)
   console.log(file ? `\n== ${name}: done` : `\n${line(counts)}`)
   return counts.failed === 0 && counts.passed > 0 ? 0 : 1
 }
