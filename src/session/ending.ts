@@ -37,7 +37,7 @@ export class Ending {
   }
 
   /** Resolves with the first end that was asked for. */
-  get promise(): Promise<End> {
+  get first(): Promise<End> {
     return this.#first.promise
   }
 

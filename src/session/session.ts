@@ -109,8 +109,8 @@ export class Session {
       this.#journal.watch((record) => this.#report.update(record))
       control = await this.#serveControl()
       start = this.#start()
-      await Promise.race([start, this.#ending.promise])
-      end = await this.#ending.promise
+      await Promise.race([start, this.#ending.first])
+      end = await this.#ending.first
     } catch (error) {
       const failure = toReport(diskFailure(error, this.#directory.path))
       end = this.#ending.requested ?? {by: 'failure', failure, graceMs: DEFAULT_GRACE_MS}

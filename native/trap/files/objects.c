@@ -4,13 +4,14 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
-/* opens: answers of the session for this object since it was last told of a close; it counts them too, and so knows of one under way. */
+/* opens: answers of the session for this object since it was last told of a close; it counts them too, and so knows of one under way.
+ * again, pause: when it is looked at once more (0: not), and how long after that, in ns. */
 struct object { struct object *next; uint64_t object; dev_t device; uint32_t opens; int fd, watch; char *path; uint64_t again, pause; };
 static struct object *objects;
 static int inotify_fd = -1;
 static uint64_t due; /* the first `again`; 0: none */
-#define FIRST_PAUSE 1000000ull /* ns */
-#define LAST_PAUSE 1000000000ull
+#define FIRST_PAUSE (1 * MS)
+#define LAST_PAUSE (1000 * MS)
 
 /* What a JavaScript number holds of an inode number, as src/trap/wire.ts names it (objectOf). */
 static uint64_t object_of(const struct stat *st) { return st->st_ino & ((1ull << 53) - 1); }
@@ -54,6 +55,7 @@ static void forget(struct object *o) {
  * finds a writer may have come in between, and is repeated, after ever longer pauses. */
 static void look(struct object *o) {
     int r = o->fd < 0 ? -1 : fcntl(o->fd, F_SETLEASE, F_RDLCK), error = o->fd < 0 ? EINVAL : errno;
+    o->again = 0;
     if (r < 0 && error == EAGAIN) {
         o->again = o->pause <= LAST_PAUSE ? now_ns() + o->pause : 0;
         o->pause *= 2;
@@ -65,6 +67,10 @@ static void look(struct object *o) {
     o->opens = 0;
     if (r == 0) forget(o);
 }
+static void writer_gone(struct object *o) {
+    o->pause = FIRST_PAUSE;
+    look(o);
+}
 static void closed(struct watcher *w, uint32_t events) {
     (void)w, (void)events;
     union { struct inotify_event event; char bytes[4096]; } buffer;
@@ -75,9 +81,7 @@ static void closed(struct watcher *w, uint32_t events) {
             at += sizeof *e + e->len;
             for (struct object *o = objects, *next; o; o = next) {
                 next = o->next;
-                if (!(e->mask & IN_Q_OVERFLOW) && (o->watch != e->wd || !(e->mask & IN_CLOSE_WRITE))) continue;
-                o->pause = FIRST_PAUSE;
-                look(o);
+                if (e->mask & IN_Q_OVERFLOW || (o->watch == e->wd && e->mask & IN_CLOSE_WRITE)) writer_gone(o);
             }
         }
 }
@@ -126,7 +130,6 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
     o->opens = 1;
     o->device = st.st_dev;
     o->fd = fd;
-    o->pause = FIRST_PAUSE;
     if (fd >= 0) snprintf(own, sizeof own, "/proc/self/fd/%d", fd); /* the caller may be killed at any time */
     o->watch = listening() ? inotify_add_watch(inotify_fd, fd < 0 ? link : own, IN_CLOSE_WRITE) : -1;
     int error = errno;
@@ -136,7 +139,7 @@ void object_opened(pid_t tid, int number, uint64_t object, const char *path) {
     if (o->watch < 0 && !gone)
         warn("%s cannot be watched (%s): what is written to it by a process that is killed reaches the target when the session ends, not before; raise "
              "fs.inotify.max_user_instances or fs.inotify.max_user_watches", path, strerror(error));
-    if (gone) look(o); /* closed before the watch */
+    if (gone) writer_gone(o); /* before the watch */
     if (gone && fd < 0) forget(o); /* which look() leaves, unable to tell */
 }
 void object_lost(uint64_t object, const char *path) {
@@ -147,5 +150,5 @@ void object_lost(uint64_t object, const char *path) {
         return;
     }
     o->opens++;
-    look(o); /* others may have it open */
+    writer_gone(o); /* others may have it open */
 }

@@ -1,5 +1,6 @@
-/* script.c - the script that an interpreter runs: its first argument that is no option (nor, for Deno and Bun, a command), when that is a full path with a script's ending, and the
- * program is a known interpreter or the one that the script's own first line names. For any other program (cat, cp) it is a file like others. */
+/* script.c - the script that an interpreter runs: its first argument that is no option (nor, for Deno and Bun, a command), when that is a full path
+ * with a script's ending, and the program is a known interpreter or the one that the script's own first line names. For any other program
+ * (cat, cp) it is a file like others. */
 #include "trap.h"
 
 #define LINE 256 /* BINPRM_BUF_SIZE: what the kernel reads of a script */

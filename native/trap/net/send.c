@@ -55,7 +55,7 @@ static ssize_t send_copy(const struct sending *s) {
     struct iovec v = {m.data, m.length};
     struct msghdr h = {.msg_name = m.name_length ? &m.name : NULL, .msg_namelen = m.name_length, .msg_iov = &v, .msg_iovlen = 1,
                        .msg_control = m.control_length ? m.control : NULL, .msg_controllen = m.control_length};
-    // Not sendmsg(3): AddressSanitizer's wrapper walks the control messages, which are the program's, and never ends at a length of 0.
+    /* Not sendmsg(3): AddressSanitizer's wrapper walks the control messages, which are the program's, and never ends at a length of 0. */
     ssize_t k = syscall(SYS_sendmsg, s->fd, &h, s->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     return k < 0 ? -errno : k;
 }

@@ -149,7 +149,9 @@ export class Cluster {
     if (!spec?.clusterIP || !port) throw new Error(`Service ${name} has no address`)
     // kube-proxy may not know the pod yet, and refuses until then.
     const {clusterIP} = spec
-    const direct = await until('', () => connects(clusterIP, port.port), {timeout: ROUTED_MS}).catch(() => false)
+    const direct = await until(`a connection to ${name}`, () => connects(clusterIP, port.port), {
+      timeout: ROUTED_MS,
+    }).catch(() => false)
     if (direct) {
       return {url: `http://${spec.clusterIP}${port.port === 80 ? '' : `:${port.port}`}`, direct: true, close() {}}
     }
