@@ -1,3 +1,4 @@
+import {MirrordError} from '../errors/mirrord-error.ts'
 import type {Cluster} from './cluster.ts'
 import type {KubeEvent, List} from './objects.ts'
 
@@ -35,7 +36,7 @@ export async function eventLines(
   }
 }
 
-/** The last lines of a container's log; empty when there is none or the credentials may not read it. */
+/** The last lines of a container's log; where it cannot be read (it is gone, missing rights), one line in brackets that says why. */
 export async function logTail(
   cluster: Cluster,
   at: {namespace: string; pod: string; container: string},
@@ -50,8 +51,11 @@ export async function logTail(
     const operation = {verb: 'get', api: 'v1', resource: 'pods/log', namespace: at.namespace, name: at.pod} as const
     const query = {container: at.container, tailLines: count}
     for await (const line of cluster.client.lines({operation, query, timeoutMs: limitMs, signal})) lines.push(line)
-  } catch {
-    // What arrived before is still worth showing.
+  } catch (error) {
+    // What arrived before is worth showing.
+    lines.push(
+      `(It could not be read: ${error instanceof MirrordError ? error.report.what : (error as Error).message})`,
+    )
   }
   return lines
 }

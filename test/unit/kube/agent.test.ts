@@ -39,7 +39,8 @@ interface World {
   /** FailedCreate events of the Job. */
   refusals?: string[]
   events?: {type: string; reason: string; message: string}[]
-  log?: string
+  /** An answer instead: the log cannot be read. */
+  log?: string | Exclude<Answer, string>
   /** Number of forwards that fail before one is answered; Infinity for none ever. */
   deaf?: number
   refuseForward?: number
@@ -59,6 +60,7 @@ const world = async ({pods = [], refusals = [], events = [], log = '', deaf = 0,
     if (method === 'POST') return create ?? {status: 201, body: {metadata: {uid: 'u-1'}}}
     if (method === 'DELETE') return {body: {}}
     if (pathname.endsWith('/log')) {
+      if (typeof log !== 'string') return log
       response.writeHead(200).end(log)
       return 'handled'
     }
@@ -142,6 +144,12 @@ describe('connectAgent', () => {
     expect(report).toMatchObject({code: 'AGENT_ENDED', exit: 'agentScheduling'})
     expect(report.why).toContain('exit code 1')
     expect(report.detail).toContain('  no such container')
+  })
+
+  it('says so where the log of an agent that ended cannot be read', async () => {
+    const gone = {status: 404, body: {kind: 'Status', code: 404, reason: 'NotFound', message: 'pods "x" not found'}}
+    await world({pods: [added(pod({phase: 'Failed'}, {terminated: {exitCode: 1}}))], deaf: Infinity, log: gone})
+    expect((await refusal(connect())).detail).toMatch(/Log of the agent:\n {2}\(It could not be read: .+\)/)
   })
 
   it('recognises left-over rules in the log', async () => {
