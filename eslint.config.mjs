@@ -20,7 +20,7 @@ const rooms = {
   agent: ['protocol', 'errors', 'util'],
   session: ['proxy', 'kube', 'operator', 'trap', 'report', 'ci', 'protocol', 'config', 'patterns', 'errors', 'util'],
   hooks: ['cli', 'session', 'kube', 'operator', 'ci', 'config', 'errors', 'util'],
-  cli: ['session', 'report', 'ci', 'config', 'errors', 'util'],
+  cli: ['session', 'kube', 'report', 'ci', 'config', 'errors', 'util'],
   commands: ['cli', 'hooks', 'session', 'kube', 'operator', 'report', 'ci', 'config', 'errors', 'util'],
 }
 /** Forbids importing the other rooms, by the path that a relative import needs to reach them. */

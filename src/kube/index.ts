@@ -13,6 +13,14 @@ export {checkCluster, loadCluster, type Cluster, type ClusterChoice, type Server
 export {eventLines, logTail} from './diagnosis.ts'
 export {ApiError, isStatus} from './errors.ts'
 export {loadLibrary} from './kubeconfig.ts'
+export {
+  listedKinds,
+  listNamespaces,
+  listTargets,
+  type ListedKind,
+  type ListedTarget,
+  type TargetList,
+} from './list-targets.ts'
 export {openForward, PortUnreachable, type ForwardChannel, type PodPort} from './port-forward.ts'
 export type {Mesh, Runtime} from './readiness.ts'
 export {resolveTarget, type ResolvedTarget} from './target.ts'

@@ -9,6 +9,7 @@ export interface ObjectMeta {
   resourceVersion?: string
   labels?: Record<string, string>
   annotations?: Record<string, string>
+  creationTimestamp?: string
   deletionTimestamp?: string
 }
 
@@ -63,6 +64,7 @@ export interface LabelSelector {
 export interface Deployment {
   metadata?: ObjectMeta
   spec?: {replicas?: number; selector?: LabelSelector}
+  status?: {availableReplicas?: number}
 }
 
 export interface KubeEvent {

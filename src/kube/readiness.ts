@@ -107,10 +107,15 @@ export function chooseContainer(
   }
   const annotated = statuses.find(({name}) => name === annotations['kubectl.kubernetes.io/default-container'])
   if (annotated) return {chosen: annotated, guessed: false}
-  const applications = statuses.filter(({name}) => !helpers.has(name))
-  const candidates = applications.length > 0 ? applications : statuses
+  const candidates = applicationContainers(statuses)
   const [chosen] = candidates
   return chosen && {chosen, guessed: candidates.length > 1}
+}
+
+/** The containers that are no helpers of a mesh or secret injector; all of them when nothing else is there. */
+export function applicationContainers<C extends {name: string}>(containers: readonly C[]): readonly C[] {
+  const applications = containers.filter(({name}) => !helpers.has(name))
+  return applications.length > 0 ? applications : containers
 }
 
 /** The mesh of a pod, by agent.md 1.8; also when a pod has no init containers, where upstream looks no further. */

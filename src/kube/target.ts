@@ -2,6 +2,7 @@ import {formatTarget, nearest, type TargetPath} from '../config/index.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import type {Cluster} from './cluster.ts'
 import {isStatus} from './errors.ts'
+import {didYouMean, existingNames, missingNamespace} from './namespace.ts'
 import type {Deployment, List, ObjectMeta, Pod} from './objects.ts'
 import {inspectPod, type NotReady, type ReadyPod} from './readiness.ts'
 import {selectorText} from './selector.ts'
@@ -94,33 +95,10 @@ async function hostnameOf(cluster: Cluster, node: string, {signal}: Options): Pr
 
 /** Tells a missing namespace from a missing object, and names what exists instead, as far as the credentials may look. */
 async function notFound(cluster: Cluster, target: NamedTarget, namespace: string): Promise<MirrordError> {
-  const names = async (api: string, resource: string, inNamespace?: string): Promise<string[] | undefined> => {
-    try {
-      const {items} = await cluster.client.json<List<{metadata?: ObjectMeta}>>({
-        operation: {verb: 'list', api, resource, namespace: inNamespace},
-        query: {limit: 500},
-        timeoutMs: 5000,
-      })
-      return items.map(({metadata}) => metadata?.name ?? '')
-    } catch {
-      return undefined // Only a hint is lost: the error that is being explained counts.
-    }
-  }
-  const exists = await cluster.client
-    .json({operation: {verb: 'get', api: 'v1', resource: 'namespaces', name: namespace}, timeoutMs: 5000})
-    .then(() => true)
-    .catch((error: unknown) => !isStatus(error, 404))
-  if (!exists) {
-    const near = nearest(namespace, (await names('v1', 'namespaces')) ?? [])
-    return new MirrordError({
-      code: 'NAMESPACE_NOT_FOUND',
-      exit: 'targetNotFound',
-      what: `There is no namespace "${namespace}" in the cluster of the context "${cluster.context}".`,
-      next: [...didYouMean(near), 'Choose it with --target-namespace, or choose another cluster with --context.'],
-    })
-  }
+  const noNamespace = await missingNamespace(cluster, namespace)
+  if (noNamespace) return noNamespace
   const api = target.kind === 'pod' ? 'v1' : 'apps/v1'
-  const existing = await names(api, `${target.kind}s`, namespace)
+  const existing = await existingNames(cluster, api, `${target.kind}s`, namespace)
   const near = nearest(target.name, existing ?? [])
   return new MirrordError({
     code: 'TARGET_NOT_FOUND',
@@ -188,8 +166,4 @@ function notReady(
     ],
     detail: single ? undefined : lines.join('\n'),
   })
-}
-
-function didYouMean(names: readonly string[]): string[] {
-  return names.length === 0 ? [] : [`Did you mean ${names.map((name) => `"${name}"`).join(' or ')}?`]
 }

@@ -4,6 +4,7 @@ import {describe, expect, inject, test} from 'vitest'
 import {exitCodes, type ExitCodeName} from '../../src/errors/exit-codes.ts'
 import {harness, job} from './support/each-test.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
+import {changedKubeconfig} from './support/kubeconfig.ts'
 import {compile} from '../integration/trap/harness.ts'
 
 const write = (name: string, text: string, mode = 0o644) => {
@@ -13,29 +14,8 @@ const write = (name: string, text: string, mode = 0o644) => {
 }
 
 /** A kubeconfig for the tests' cluster with one thing changed. */
-function kubeconfig(change: {server?: string; token?: string}): string {
-  const cluster = harness.cluster.config.getCurrentCluster()!
-  return write(
-    'kubeconfig',
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      'current-context': 'test',
-      contexts: [{name: 'test', context: {cluster: 'test', user: 'test', namespace: harness.namespace}}],
-      clusters: [
-        {
-          name: 'test',
-          cluster: {
-            server: change.server ?? cluster.server,
-            ...(cluster.caData ? {'certificate-authority-data': cluster.caData} : {}),
-            ...(cluster.caFile ? {'certificate-authority': cluster.caFile} : {}),
-          },
-        },
-      ],
-      users: [{name: 'test', user: change.token === '' ? {} : {token: change.token ?? 'expired'}}],
-    }),
-  )
-}
+const kubeconfig = (change: {server?: string; token?: string}) =>
+  write('kubeconfig', changedKubeconfig(harness, change))
 
 interface Row {
   what: string

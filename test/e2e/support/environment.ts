@@ -66,11 +66,11 @@ async function openCluster(): Promise<Target> {
   const kubeconfig = process.env.MIRRORD_E2E_KUBECONFIG
   if (!kubeconfig) {
     const {startSandbox} = await import('../../../sandbox/sandbox.ts')
-    // The user of the test that may not read Deployments, whose token is the user's name.
-    const restricted = {name: 'restricted', groups: [], token: 'restricted'}
+    // The users of the tests that may not read Deployments, or Pods and namespaces; their tokens are their names.
+    const users = {restricted: ['deployments'], blind: ['pods', 'namespaces']}
     const sandbox = await startSandbox({
-      tokens: [restricted],
-      denials: [{user: restricted.name, resource: 'deployments'}],
+      tokens: Object.keys(users).map((name) => ({name, groups: [], token: name})),
+      denials: Object.entries(users).flatMap(([user, denied]) => denied.map((resource) => ({user, resource}))),
     })
     return {
       kind: 'sandbox',
