@@ -94,6 +94,8 @@ export async function bundle(root) {
     platform: 'node',
     target: 'node22',
     external,
+    // Its main file asks for its parts in a way that bundlers do not see.
+    alias: {'jsonc-parser': 'jsonc-parser/lib/esm/main.js'},
     banner: {js: banner},
     plugins: [coreDirname],
     legalComments: 'none',

@@ -1,8 +1,9 @@
-import {readFile as readFromDisk} from 'node:fs/promises'
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {readJson} from './json-reader.ts'
 import {isRecord} from './meta.ts'
-import {FileSyntaxError, readJson, type Parsed, type Position} from './json-reader.ts'
+import {decode, readFromDisk, UnreadableFile, type ReadText} from './read-text.ts'
+import {FileSyntaxError, type Parsed, type Position} from './syntax.ts'
 
 /** A configuration file as read. */
 export interface ConfigFile {
@@ -11,7 +12,7 @@ export interface ConfigFile {
   /** Absolute; absent for standard input. */
   path?: string
   value: Record<string, unknown>
-  /** Where each key and list entry stands, by path; empty where the format does not tell (TOML). */
+  /** Where each key and list entry stands, by path. */
   positions: ReadonlyMap<string, Position>
 }
 
@@ -24,18 +25,15 @@ export function positionOf({positions}: ConfigFile, path: string): Position | un
   return undefined
 }
 
-/** Reads a text file; `-` is standard input. */
-export type ReadText = (file: string) => Promise<string>
+type Format = (source: string) => Parsed
 
-/** Reads from disk and standard input. */
-export const readText: ReadText = (file) => (file === '-' ? readStandardInput() : readFromDisk(file, 'utf8'))
-
-const formats: Record<string, (source: string) => Parsed | Promise<Parsed>> = {
-  '': readJson,
-  '.json': readJson,
-  '.yaml': async (source) => (await import('./yaml-reader.ts')).readYaml(source),
-  '.yml': async (source) => (await import('./yaml-reader.ts')).readYaml(source),
-  '.toml': readToml,
+/** The parsers of YAML and TOML are loaded only for their files. */
+const formats: Readonly<Record<string, () => Format | Promise<Format>>> = {
+  '': () => readJson,
+  '.json': () => readJson,
+  '.yaml': async () => (await import('./yaml-reader.ts')).readYaml,
+  '.yml': async () => (await import('./yaml-reader.ts')).readYaml,
+  '.toml': async () => (await import('./toml-reader.ts')).readToml,
 }
 
 /**
@@ -43,11 +41,11 @@ const formats: Record<string, (source: string) => Parsed | Promise<Parsed>> = {
  * to `cwd`. Throws a MirrordError: CONFIG_NOT_FOUND (exit configNotFound), CONFIG_SYNTAX or CONFIG_FORMAT (exit
  * configInvalid), with file, line and column but no text of the file.
  */
-export async function readConfigFile(name: string, cwd: string, read: ReadText = readText): Promise<ConfigFile> {
+export async function readConfigFile(name: string, cwd: string, read: ReadText = readFromDisk): Promise<ConfigFile> {
   const standardInput = name === '-'
   const extension = standardInput ? '' : path.extname(name)
-  const parse = formats[extension]
-  if (!parse) {
+  const format = formats[extension]
+  if (!format) {
     throw new MirrordError({
       code: 'CONFIG_FORMAT',
       exit: 'configInvalid',
@@ -57,46 +55,63 @@ export async function readConfigFile(name: string, cwd: string, read: ReadText =
     })
   }
   const file = standardInput ? undefined : path.resolve(cwd, name)
-  const source = await readSource(name, file ?? '-', read)
   const shown = standardInput ? 'standard input' : name
+  const content = await readContent(name, file ?? '-', read)
+  const parse = await format()
   try {
-    const {value, positions} = await parse(source)
-    // An empty YAML or TOML document is a file without settings.
-    if (value === null || value === undefined) return {name: shown, path: file, value: {}, positions}
-    if (!isRecord(value)) throw new FileSyntaxError('the top level must be an object with keys')
-    return {name: shown, path: file, value, positions}
+    return {name: shown, path: file, ...settings(parse(decode(content)))}
   } catch (error) {
-    if (!(error instanceof FileSyntaxError)) throw error
-    const {line, column} = error
-    const place = line === undefined ? '' : `:${line}${column === undefined ? '' : `:${column}`}`
-    const why = `${error.message[0]?.toUpperCase()}${error.message.slice(1)}.`
-    throw new MirrordError({
-      code: 'CONFIG_SYNTAX',
-      exit: 'configInvalid',
-      what: `The configuration file is malformed: ${shown}${place}.`,
-      why,
-      next: [`Correct ${shown}${line === undefined ? '' : ` at line ${line}`}.`],
-      places: file === undefined ? undefined : [{file, line, column, message: why}],
-    })
+    throw error instanceof FileSyntaxError ? malformed(error, shown, file) : error
   }
 }
 
-async function readSource(name: string, file: string, read: ReadText): Promise<string> {
+/** The keys of a file. `$schema` is for editors; it is taken off here so that it is no key of the schema. */
+function settings({value, positions}: Parsed): Pick<ConfigFile, 'value' | 'positions'> {
+  // An empty YAML or TOML document is a file without settings.
+  if (value === null || value === undefined) return {value: {}, positions}
+  if (!isRecord(value)) throw new FileSyntaxError([{message: 'the top level must be an object with keys'}])
+  if (!Object.hasOwn(value, '$schema')) return {value, positions}
+  const {$schema, ...rest} = value
+  if (typeof $schema === 'string') return {value: rest, positions}
+  throw new FileSyntaxError([{message: '$schema must be a string', ...positions.get('$schema')}])
+}
+
+function malformed({problems}: FileSyntaxError, shown: string, file: string | undefined): MirrordError {
+  const [first] = problems
+  const place = ({line, column}: Partial<Position>) =>
+    `${shown}${line === undefined ? '' : `:${line}${column === undefined ? '' : `:${column}`}`}`
+  const sentence = (message: string) => `${message[0]?.toUpperCase()}${message.slice(1)}.`
+  const several = problems.length > 1
+  const lines = problems.flatMap(({line}) => line ?? [])
+  return new MirrordError({
+    code: 'CONFIG_SYNTAX',
+    exit: 'configInvalid',
+    what: several
+      ? `The configuration file is malformed in ${problems.length} places: ${place(first!)} and below.`
+      : `The configuration file is malformed: ${place(first!)}.`,
+    why: several ? undefined : sentence(first!.message),
+    next: [`Correct ${shown}${lines.length === 0 ? '' : ` at line${several ? 's' : ''} ${lines.join(', ')}`}.`],
+    detail: several
+      ? problems.map((problem) => `${place(problem)}: ${sentence(problem.message)}`).join('\n')
+      : undefined,
+    places:
+      file === undefined
+        ? undefined
+        : problems.map(({line, column, message}) => ({file, line, column, message: sentence(message)})),
+  })
+}
+
+async function readContent(name: string, file: string, read: ReadText): Promise<string | Uint8Array> {
   try {
     return await read(file)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    const reasons: Record<string, string> = {
-      ENOENT: 'There is no such file.',
-      EACCES: 'The file may not be read by this user.',
-      EISDIR: 'It is a directory.',
-    }
     throw new MirrordError(
       {
         code: 'CONFIG_NOT_FOUND',
         exit: 'configNotFound',
         what: `The configuration file ${name} cannot be read.`,
-        why: (code && reasons[code]) ?? (code ? `The system answered ${code}.` : undefined),
+        why: error instanceof UnreadableFile ? error.message : (reasons[code ?? ''] ?? `The system answered ${code}.`),
         next: [`Check the path: it was taken as ${file}.`],
       },
       {cause: error},
@@ -104,20 +119,12 @@ async function readSource(name: string, file: string, read: ReadText): Promise<s
   }
 }
 
-async function readToml(source: string): Promise<Parsed> {
-  const {parse, TomlError} = await import('smol-toml')
-  try {
-    return {value: parse(source), positions: new Map()}
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    // First line only: the rest of the message is an excerpt of the file.
-    const reason = error.message.split('\n')[0]!.replace(/^Invalid TOML document:\s*/, '')
-    throw new FileSyntaxError(reason, error.line, error.column)
-  }
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString('utf8')
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'There is no such file.',
+  ENOTDIR: 'A part of its path is a file, not a directory.',
+  EACCES: 'The file may not be read by this user.',
+  EISDIR: 'It is a directory.',
+  ELOOP: 'Its links lead in a circle.',
+  ENAMETOOLONG: 'Its path is too long.',
+  ENXIO: 'It is a socket, not a file.',
 }

@@ -1,167 +1,115 @@
-/** Where something stands in a file; both count from 1. */
-export interface Position {
-  line: number
-  column: number
-}
-
-/** A value read from a file, with the position of every key and list entry, by path (`a.b.0`). */
-export interface Parsed {
-  value: unknown
-  positions: Map<string, Position>
-}
-
-/** A syntax error with its place. The message holds no text of the file: files hold secrets. */
-export class FileSyntaxError extends Error {
-  override readonly name = 'FileSyntaxError'
-  readonly line: number | undefined
-  readonly column: number | undefined
-
-  constructor(message: string, line?: number, column?: number) {
-    super(message)
-    this.line = line
-    this.column = column
-  }
-}
-
-const numberShape = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const words: [string, unknown][] = [
-  ['true', true],
-  ['false', false],
-  ['null', null],
-]
-const maxDepth = 200
+import {createScanner, parseTree, printParseErrorCode, type Node, type ParseError} from 'jsonc-parser'
+import {FileSyntaxError, Lines, maxDepth, Reading, setKey, type Parsed} from './syntax.ts'
 
 /**
- * Reads strict JSON. Node's own parser is not used because it gives no place for half of its errors, quotes the file's
- * text in its messages, and knows no lines of keys. Throws a FileSyntaxError; a key that occurs twice is one.
+ * Reads JSON; comments are accepted, trailing commas are not. Node's own parser is not used because it gives no place for
+ * half of its errors, quotes the file's text in its messages, and knows no lines of keys. Throws a FileSyntaxError with
+ * every mistake; a key that occurs twice is one.
  */
 export function readJson(source: string): Parsed {
-  const positions = new Map<string, Position>()
-  let at = source.charCodeAt(0) === 0xfeff ? 1 : 0
-  let line = 1
-  let lineStart = at
-
-  const fail = (message: string, offset = at): never => {
-    throw new FileSyntaxError(message, line, offset - lineStart + 1)
+  const lines = new Lines(source)
+  const positionAt = (offset: number) => lines.positionAt(offset)
+  const reading = new Reading()
+  const deep = tooDeepAt(source)
+  if (deep !== undefined) {
+    throw new FileSyntaxError([{message: `nested deeper than ${maxDepth} levels`, ...positionAt(deep)}])
+  }
+  const errors: ParseError[] = []
+  const root = parseTree(source, errors)
+  for (const error of causes(errors, (offset) => positionAt(offset).line)) {
+    reading.problem(reason(error, source, root), positionAt(error.offset))
   }
 
-  const skip = () => {
-    for (;;) {
-      const char = source[at]
-      if (char === '\n') {
-        line++
-        lineStart = at + 1
-      } else if (char === '/' && (source[at + 1] === '/' || source[at + 1] === '*')) {
-        fail('comments are not allowed in JSON; YAML and TOML have them')
-      } else if (char !== ' ' && char !== '\t' && char !== '\r') {
-        return
-      }
-      at++
+  const valueOf = (node: Node, path: string): unknown => {
+    if (node.type === 'array') {
+      return (node.children ?? []).map((entry, index) =>
+        valueOf(entry, reading.place(path, index, positionAt(entry.offset))),
+      )
     }
-  }
-
-  const string = (): string => {
-    const start = at++
-    for (;;) {
-      const code = source.charCodeAt(at)
-      if (Number.isNaN(code)) fail('this string has no end', start)
-      if (code < 0x20) fail('a line break or control character inside a string; write it as an escape')
-      if (code === 0x22) break
-      at += code === 0x5c ? 2 : 1
-    }
-    at++
-    try {
-      return JSON.parse(source.slice(start, at)) as string
-    } catch {
-      return fail('an escape in this string is malformed', start)
-    }
-  }
-
-  const keyed = (path: string): unknown => {
+    if (node.type === 'number') return reading.number(node.value as number, positionAt(node.offset))
+    if (node.type !== 'object') return node.value
     const result: Record<string, unknown> = {}
-    at++
-    skip()
-    if (source[at] === '}') {
-      at++
-      return result
+    for (const {children = []} of node.children ?? []) {
+      const [name, value] = children
+      if (!name) continue
+      const key = name.value as string
+      const position = positionAt(name.offset)
+      if (Object.hasOwn(result, key)) reading.problem(`the key "${key}" occurs twice`, position)
+      setKey(result, key, value && valueOf(value, reading.place(path, key, position)))
     }
-    for (;;) {
-      if (source[at] === '}') fail('a comma before the closing brace')
-      if (source[at] !== '"') fail('expected a key in double quotes')
-      const keyStart = at
-      const key = string()
-      if (Object.hasOwn(result, key)) fail(`the key "${key}" occurs twice`, keyStart)
-      const place = path === '' ? key : `${path}.${key}`
-      positions.set(place, {line, column: keyStart - lineStart + 1})
-      skip()
-      if (source[at] !== ':') fail('expected ":" after the key')
-      at++
-      // defineProperty: a key named __proto__ must become a key, not the prototype.
-      Object.defineProperty(result, key, {value: any(place), enumerable: true, writable: true, configurable: true})
-      skip()
-      if (source[at] === ',') {
-        at++
-        skip()
-      } else if (source[at] === '}') {
-        at++
-        return result
-      } else fail(at >= source.length ? 'the file ends inside an object' : 'expected "," or "}"')
-    }
+    return result
   }
+  return reading.done(root && valueOf(root, ''))
+}
 
-  const listed = (path: string): unknown => {
-    const result: unknown[] = []
-    at++
-    skip()
-    if (source[at] === ']') {
-      at++
-      return result
-    }
-    for (;;) {
-      skip()
-      if (source[at] === ']') fail('a comma before the closing bracket')
-      const place = `${path}.${result.length}`
-      positions.set(place, {line, column: at - lineStart + 1})
-      result.push(any(place))
-      skip()
-      if (source[at] === ',') at++
-      else if (source[at] === ']') {
-        at++
-        return result
-      } else fail(at >= source.length ? 'the file ends inside a list' : 'expected "," or "]"')
-    }
-  }
-
+/** Where nesting passes the limit, if it does. The library's parser is recursive; its scanner is not. */
+function tooDeepAt(source: string): number | undefined {
+  const scanner = createScanner(source, true)
   let depth = 0
-  const any = (path: string): unknown => {
-    skip()
-    const char = source[at]
-    if (char === undefined)
-      fail(path === '' ? 'the file is empty; write {} for no settings' : 'the file ends before a value')
+  for (scanner.scan(); scanner.getTokenOffset() < source.length; scanner.scan()) {
+    // Strings begin with a quote, comments with a slash: brackets are themselves.
+    const char = source[scanner.getTokenOffset()]
     if (char === '{' || char === '[') {
-      if (++depth > maxDepth) fail('too many levels')
-      const result = char === '{' ? keyed(path) : listed(path)
-      depth--
-      return result
-    }
-    if (char === '"') return string()
-    numberShape.lastIndex = at
-    const number = numberShape.exec(source)
-    if (number) {
-      at += number[0].length
-      return Number(number[0])
-    }
-    for (const [word, value] of words) {
-      if (source.startsWith(word, at) && !/[\w$]/.test(source[at + word.length] ?? '')) {
-        at += word.length
-        return value
-      }
-    }
-    return fail(char === "'" ? 'strings need double quotes' : 'expected a value')
+      if (++depth > maxDepth) return scanner.getTokenOffset()
+    } else if (char === '}' || char === ']') depth--
   }
+  return undefined
+}
 
-  const value = any('')
-  skip()
-  if (at < source.length) fail('unexpected text after the end')
-  return {value, positions}
+/** The mistakes without those that are only the consequence of the one before. */
+function causes(errors: readonly ParseError[], lineAt: (offset: number) => number): ParseError[] {
+  let openUntil = 0
+  return errors.filter(({error: code, offset}, index) => {
+    const error = printParseErrorCode(code)
+    const before = errors[index - 1] && printParseErrorCode(errors[index - 1]!.error)
+    // A string without its closing quote turns the next line inside out.
+    if (lineAt(offset) <= openUntil) return false
+    if (error === 'UnexpectedEndOfComment') openUntil = Infinity
+    if (error === 'UnexpectedEndOfString') openUntil = lineAt(offset) + 1
+    return before !== 'InvalidSymbol' || (error !== 'ValueExpected' && error !== 'PropertyNameExpected')
+  })
+}
+
+function reason({error: code, offset}: ParseError, source: string, root: Node | undefined): string {
+  const error = printParseErrorCode(code)
+  const char = source[offset]
+  const before = source.slice(0, offset).trimEnd().at(-1)
+  if (char === undefined) {
+    if (root === undefined) return 'the file is empty; write {} for no settings'
+    if (error === 'CloseBraceExpected') return 'the file ends inside an object'
+    if (error === 'CloseBracketExpected') return 'the file ends inside a list'
+    return 'the file ends before a value'
+  }
+  switch (error) {
+    case 'PropertyNameExpected':
+    case 'ValueExpected':
+      if (before === ',' && char === '}') return 'a comma before the closing brace'
+      if (before === ',' && char === ']') return 'a comma before the closing bracket'
+      return error === 'PropertyNameExpected' ? 'expected a key in double quotes' : 'expected a value'
+    case 'InvalidSymbol':
+      if (root && offset >= root.offset + root.length) return 'unexpected text after the end'
+      if (char === "'") return 'strings need double quotes'
+      if (before === '{') return 'expected a key in double quotes'
+      return before === ',' ? 'expected a key or value in double quotes' : 'expected a value'
+    case 'InvalidNumberFormat':
+    case 'UnexpectedEndOfNumber':
+      return 'this number is malformed'
+    case 'ColonExpected':
+      return 'expected ":" after the key'
+    case 'CommaExpected':
+      return 'expected "," or the end of the object or list'
+    case 'EndOfFileExpected':
+      return 'unexpected text after the end'
+    case 'UnexpectedEndOfComment':
+      return 'this comment has no end'
+    case 'UnexpectedEndOfString':
+      return 'this string has no end on its line; a line break in a string is written \\n'
+    case 'InvalidUnicode':
+    case 'InvalidEscapeCharacter':
+      return 'an escape in this string is malformed'
+    case 'InvalidCharacter':
+      return 'a control character inside this string; write it as an escape'
+    default:
+      return 'the JSON is malformed'
+  }
 }

@@ -324,7 +324,7 @@ describe('files', () => {
     ['m', '\n{"agent": {"ttl": 4}}', 'file m:2'],
     ['m.yaml', 'agent:\n  # seconds\n  ttl: 4\n', 'file m.yaml:3'],
     ['m.yml', 'agent: {ttl: 4}', 'file m.yml:1'],
-    ['m.toml', '[agent]\nttl = 4\n', 'file m.toml'],
+    ['m.toml', '[agent]\nttl = 4\n', 'file m.toml:2'],
   ])('reads %s', async (name, text, origin) => {
     const {config, origins} = await written(name, text)
     expect([config.agent.ttl, origins.get('agent.ttl')]).toEqual([4, origin])
@@ -347,7 +347,7 @@ describe('files', () => {
     ['bad.json', '{\n  "a": tru\n}', 'bad.json:2:8'],
     ['bad.yaml', 'agent:\n  ttl: [1\n', 'bad.yaml:3:1'],
     ['twice.yaml', 'agent: {ttl: 1}\nagent: {ttl: 2}\n', 'twice.yaml:2:1'],
-    ['bad.toml', 'a = 1\nb = \n', 'bad.toml:2:5'],
+    ['bad.toml', 'a = 1\nb = \n', 'bad.toml:2:4'],
     ['list.json', '[]', 'list.json'],
   ])('names the place of a mistake in %s', async (name, text, place) => {
     const report = await written(name, text).then(
