@@ -1,5 +1,5 @@
 import {z} from 'zod'
-import {asSection, fieldMeta, isRecord, unwrap, type Environment, type FieldMeta} from './meta.ts'
+import {asSection, fieldMeta, isRecord, unwrap, type Environment, type Feature, type FieldMeta} from './meta.ts'
 import {positionOf, type ConfigFile} from './files.ts'
 
 /** Where a value came from, in words: `flag --x`, `env X`, `file f:3` or `default`. */
@@ -13,8 +13,12 @@ export interface Problem {
   /** Dotted path; empty for the whole configuration. */
   path: string
   message: string
-  /** Valid, but not available in this version. */
-  later?: boolean
+  /** Valid, but not available in this version: the feature that brings it. */
+  later?: Feature
+  /** All keys that it concerns, where there are several. */
+  paths?: readonly string[]
+  /** The whole sentence where key, origin and message do not make one. */
+  sentence?: string
   /** Where the value came from, when that is not the file. */
   origin?: Origin
 }
@@ -79,7 +83,7 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
     const meta = fieldMeta(node, path)
     const name = path.join('.')
     const text = fromFlags(meta, sources.flags) ?? fromVariable(meta, sources.env)
-    let value: unknown = given === null ? undefined : given
+    let value: unknown = given === null ? undefined : withoutNulls(node, given)
     if (value !== undefined) origins.set(name, fileOrigin(path))
     if (text) {
       origins.set(name, text.origin)
@@ -101,6 +105,44 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   }
 
   return {raw: visit(schema, [], file?.value) as Record<string, unknown>, origins, problems}
+}
+
+/** A key of an object inside a value counts as left out when it is null, where it may be left out (config.md 2.1). */
+function withoutNulls(schema: z.ZodType, value: unknown): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodPipe) return withoutNulls(inner.in as z.ZodType, value)
+  if (inner instanceof z.ZodArray && Array.isArray(value)) {
+    return value.map((entry) => withoutNulls(inner.element as z.ZodType, entry))
+  }
+  if (inner instanceof z.ZodUnion) {
+    return inner.options.reduce<unknown>((left, option) => withoutNulls(option as z.ZodType, left), value)
+  }
+  if (inner instanceof z.ZodRecord && isRecord(value)) {
+    return mapEntries(value, (entry) => withoutNulls(inner.valueType as z.ZodType, entry))
+  }
+  if (!(inner instanceof z.ZodObject) || !isRecord(value)) return value
+  const {shape} = inner
+  const known = (key: string) => (Object.hasOwn(shape, key) ? (shape[key] as z.ZodType) : undefined)
+  const kept = Object.keys(value).filter((key) => value[key] !== null || !known(key)?.safeParse(undefined).success)
+  return mapEntries(value, (entry, key) => (known(key) ? withoutNulls(known(key)!, entry) : entry), kept)
+}
+
+/** The object with its values changed; even a key such as __proto__ stays a key. */
+function mapEntries(
+  object: Record<string, unknown>,
+  change: (value: unknown, key: string) => unknown,
+  keys = Object.keys(object),
+): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const key of keys) {
+    Object.defineProperty(result, key, {
+      value: change(object[key], key),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
+  }
+  return result
 }
 
 /** What a flag or variable says, and whose word it is. */

@@ -1,11 +1,34 @@
 import {z} from 'zod'
 import {typeName, type Problem} from './assemble.ts'
-import {asSection, unwrap} from './meta.ts'
+import {asSection, unwrap, valueAt} from './meta.ts'
 import {nearest} from './nearest.ts'
 
 /** Turns the validator's issues into problems in plain words. No message holds a value: values may be secrets. */
 export function describeIssues(error: z.ZodError, schema: z.ZodType, raw: unknown): Problem[] {
   return error.issues.flatMap((issue) => describe(issue, schema, raw))
+}
+
+/**
+ * Takes the keys with invalid values, and unknown keys, out of `raw`, so that the rest can be checked further. Returns the
+ * paths of those keys.
+ */
+export function dropInvalid(error: z.ZodError, schema: z.ZodType, raw: Record<string, unknown>): string[] {
+  return error.issues.flatMap((issue) => {
+    let node = schema
+    let holder = raw
+    for (const [index, step] of issue.path.entries()) {
+      const shape = asSection(node)?.object.shape
+      node = shape?.[String(step)] as z.ZodType
+      if (asSection(node)) {
+        holder = holder[String(step)] as Record<string, unknown>
+        continue
+      }
+      delete holder[String(step)]
+      return [issue.path.slice(0, index + 1).join('.')]
+    }
+    if (issue.code === 'unrecognized_keys') for (const key of issue.keys) Reflect.deleteProperty(holder, key)
+    return []
+  })
 }
 
 function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Problem[] {
@@ -17,7 +40,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
         message: unknownKey(key, issue.path, schema),
       }))
     case 'invalid_type':
-      return [{path, message: `expected ${article(issue.expected)}; found ${typeName(at(raw, issue.path))}`}]
+      return [{path, message: `expected ${article(issue.expected)}; found ${typeName(valueAt(raw, issue.path))}`}]
     case 'invalid_value':
       return [{path, message: `expected ${issue.values.map((value) => `"${String(value)}"`).join(', ')}`}]
     case 'too_small':
@@ -27,21 +50,32 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
     case 'invalid_union':
       return describeUnion(issue, path, schema, raw)
     case 'custom':
-      return [{path, message: issue.message, later: (issue.params as {later?: boolean} | undefined)?.later}]
+      return [{path, message: issue.message}]
     default:
       return [{path, message: issue.message}]
   }
 }
 
-/** Inside a union, the branch that got furthest tells more than the union: an unknown key in the object form, say. */
+/** Codes of issues that say that a value is of another kind altogether. */
+const otherKind = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
+
+/**
+ * Inside a union, the branch that got furthest tells more than the union: an unknown key in the object form, say. It is the
+ * one with the fewest issues, none of which says that the value is no such thing at all; among equals there is none.
+ */
 function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: string, schema: z.ZodType, raw: unknown): Problem[] {
-  const deeper = issue.errors.find((branch) =>
-    branch.every((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'),
+  const fitting = issue.errors.filter(
+    (branch) => branch.length > 0 && branch.every((inner) => inner.path.length > 0 || !otherKind.has(inner.code)),
   )
-  if (deeper && deeper.length > 0) {
-    return deeper.flatMap((inner) => describe({...inner, path: [...issue.path, ...inner.path]}, schema, raw))
+  const fewest = Math.min(...fitting.map((branch) => branch.length))
+  const [best, ...equals] = fitting.filter((branch) => branch.length === fewest)
+  if (best && equals.length === 0) {
+    return best.flatMap((inner) => describe({...inner, path: [...issue.path, ...inner.path]}, schema, raw))
   }
-  return [{path, message: `${issue.message}; found ${typeName(at(raw, issue.path))}`}]
+  if (issue.discriminator !== undefined) {
+    return [{path, message: `has no kind that is known here`}]
+  }
+  return [{path, message: `${issue.message}; found ${typeName(valueAt(raw, issue.path))}`}]
 }
 
 function unknownKey(key: string, parent: readonly PropertyKey[], schema: z.ZodType): string {
@@ -78,10 +112,6 @@ function* allPaths(schema: z.ZodType, prefix = ''): Generator<string> {
     yield `${prefix}${key}`
     yield* allPaths(child as z.ZodType, `${prefix}${key}.`)
   }
-}
-
-function at(raw: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], raw)
 }
 
 function article(expected: string): string {

@@ -1,4 +1,20 @@
+import {isDeepStrictEqual} from 'node:util'
 import {z} from 'zod'
+
+/** The features that later versions bring; a key or target that waits for one names it. */
+export type Feature = 'incoming' | 'semantics' | 'cluster' | 'operator'
+
+/** What a key waits for. */
+export interface Later {
+  feature: Feature
+  /** What is missing, as words for "not in this version yet: …". */
+  what: string
+  /** Whether a value asks for it; another value of the key is done, or asks for nothing. */
+  asks: (value: unknown) => boolean
+}
+
+/** How a key compares with upstream's of the same name: `ours` where upstream has none. */
+export type Comparison = 'same' | 'ours' | {better: string} | {refused: string}
 
 /** What one key of the configuration carries besides its type: everything that flags, environment, checks and documentation need. */
 export interface FieldMeta {
@@ -8,6 +24,8 @@ export interface FieldMeta {
   env?: string
   /** What older variables say where `env` is not set: a text as that of `env`, and the variable that it comes from. */
   olderEnv?: (env: Environment) => {text: string; env: string} | undefined
+  /** Names of the variables that `olderEnv` and `complete` read, for the reference. */
+  otherEnv?: readonly string[]
   /** Flags that set this key: `true` stands for the flag's own value, a text for what a boolean flag means. */
   flags?: Readonly<Record<string, string | true>>
   /** The flag may be given several times: its values are a list. */
@@ -16,10 +34,18 @@ export interface FieldMeta {
   fromText?: (text: string) => unknown
   /** Completes the value from other variables of the environment, before validation; undefined leaves it as it is. */
   complete?: (value: unknown, env: Environment) => {value: unknown; origin?: string} | undefined
-  /** Says what is missing when this version cannot do what the value asks for. */
-  later?: (value: unknown) => string | undefined
+  /** Turns a value back into what a file says for it; without it the value itself is such. */
+  toFile?: (value: unknown) => unknown
+  /** What a file may say, for the JSON Schema; needed where the key's type reads it by code. */
+  input?: z.ZodType
+  /** Valid values as a file says them: for the reference, editors, and tests of keys whose texts have a syntax. */
+  examples?: readonly unknown[]
+  /** What the key waits for, as a whole or for some of its values. */
+  later?: readonly Later[]
   /** Why this key changes nothing here although upstream knows it; it is accepted with a warning. */
   inert?: string
+  /** `same` where nothing is said. */
+  compare?: Comparison
 }
 
 /** What a section (an object with keys of its own) carries. */
@@ -27,6 +53,8 @@ export interface SectionMeta {
   doc: string
   /** Short forms of the section in words, for messages and documentation. */
   short?: string
+  /** The same as a schema. */
+  forms?: z.ZodType
   /** Turns a short form into the object form; undefined when the value is neither. */
   expand?: (value: unknown) => Record<string, unknown> | undefined
 }
@@ -34,43 +62,44 @@ export interface SectionMeta {
 /** An environment as a value: these rooms never read the process's own. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-const fields = z.registry<FieldMeta>()
-const sections = z.registry<SectionMeta>()
+// Not the registries of zod: they rewrite the types of what they hold.
+const fields = new WeakMap<z.ZodType, FieldMeta>()
+const sections = new WeakMap<z.ZodType, SectionMeta>()
 
 /** Declares a key: its type and, beside it, everything else about it. */
 export function field<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
-  fields.add(schema, meta)
+  fields.set(schema, meta)
   return schema
 }
 
 /** Declares a section whose keys are all known; leaving it out gives the defaults of its keys. */
 export function section<Shape extends z.ZodRawShape>(shape: Shape, meta: SectionMeta) {
   const object = z.strictObject(shape)
-  sections.add(object, meta)
+  sections.set(object, meta)
   return object.prefault({} as never)
 }
 
 /**
- * Declares a key that upstream knows and this version does not do yet: any shape is accepted, and any value but a
- * neutral one (one that asks for nothing) is refused with a message that names the key. Nothing is ignored silently.
+ * Declares a key that upstream knows and this version does not do yet. Its values are checked like those of any other;
+ * one that asks for something (not the default, none of `neutral`) is refused with a message that names the key.
  */
-export function later(
-  what: string,
-  options: {env?: string; flags?: FieldMeta['flags']; neutral?: readonly unknown[]} = {},
-) {
-  const neutral = (options.neutral ?? []).map((value) => JSON.stringify(value))
-  return field(z.unknown().optional(), {
-    doc: `Not available yet: ${what}.`,
-    env: options.env,
-    flags: options.flags,
-    fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
-    later: (value) => (neutral.includes(JSON.stringify(value)) ? undefined : what),
-  })
+export function later<T extends z.ZodType>(
+  schema: T,
+  {feature, what, neutral = [], ...meta}: FieldMeta & {feature: Feature; what: string; neutral?: readonly unknown[]},
+): T {
+  const nothing = [undefined, defaultOf(schema), ...neutral]
+  const asks = (value: unknown) => !nothing.some((none) => isDeepStrictEqual(none, value))
+  return field(schema, {...meta, later: [{feature, what, asks}]})
 }
 
-/** Declares a key of upstream that changes nothing here; it is accepted and a warning says why. */
-export function inert(why: string, options: {env?: string; flags?: FieldMeta['flags']} = {}) {
-  return field(z.unknown().optional(), {doc: `No effect: ${why}.`, inert: why, fromText: (text) => text, ...options})
+/** Declares a key of upstream that changes nothing here; its values are checked, and a warning says why. */
+export function inert<T extends z.ZodType>(schema: T, {why, ...meta}: FieldMeta & {why: string}): T {
+  return field(schema, {...meta, inert: why})
+}
+
+/** What a key is where no source sets it. */
+export function defaultOf(schema: z.ZodType): unknown {
+  return schema.safeParse(undefined).data
 }
 
 /** Whether a value is a plain object: not null, not a list. */
@@ -107,6 +136,11 @@ export function* leaves(schema: z.ZodType, path: readonly string[] = []): Genera
     return
   }
   for (const [key, child] of Object.entries(inner.object.shape)) yield* leaves(child as z.ZodType, [...path, key])
+}
+
+/** The value at a path of nested objects; undefined where a part of the path is missing. */
+export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], root)
 }
 
 /** The schema inside optional, nullable and default wrappers. */

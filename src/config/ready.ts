@@ -55,6 +55,19 @@ function parseStatus(text: string): [number, number][] {
   })
 }
 
+/** The probe as `parseTcp` reads it. */
+export function formatTcp({host, port}: TcpProbe): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+}
+
+/** The probe as a file says it; `status` is a range of one or of a hundred for each part, and absent by default. */
+export function formatHttp({url, status}: HttpProbe): {url: string; status?: string} {
+  const parts = status.map(([from, to]) =>
+    from === to ? String(from) : to - from === 99 ? `${from / 100}xx` : undefined,
+  )
+  return parts.includes(undefined) ? {url} : {url, status: parts.join(',')}
+}
+
 /** Whether a host means this machine itself, so that the program's own listener is meant. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '')

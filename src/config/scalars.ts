@@ -1,5 +1,4 @@
 import {z} from 'zod'
-import {compilePatterns, patternReplacer, PatternError} from '../patterns/index.ts'
 import {objectName} from './target.ts'
 
 /** A whole number of at most 16 bits. */
@@ -51,28 +50,19 @@ export const patterns = () =>
 /** A map from text to text. */
 export const textMap = () => z.record(z.string(), z.string())
 
-/** A list of patterns in the syntax of Rust's `regex` crate, each verified. */
-export const regexes = () =>
-  list().superRefine((entries, context) => {
-    for (const pattern of entries) refuse(context, () => compilePatterns([{pattern, label: 1, ignoreCase: true}]))
-  })
-
-/** A map from such patterns to replacements. */
-export const regexMap = () =>
-  textMap().superRefine((entries, context) => {
-    for (const [pattern, replacement] of Object.entries(entries)) {
-      refuse(context, () => patternReplacer(pattern, replacement))
-    }
-  })
-
 /** Entries of a variable's or flag's text, separated by `;`. An empty text has none: an empty pattern would match everything. */
 export const entriesOf = (text: string) => text.split(';').filter((entry) => entry !== '')
 
-function refuse(context: z.RefinementCtx, compile: () => unknown): void {
-  try {
-    compile()
-  } catch (error) {
-    if (!(error instanceof PatternError)) throw error
-    context.addIssue({code: 'custom', message: error.message})
-  }
+/** Numbers of a variable's or flag's text, separated by `;`. Throws a plain Error. */
+export function numbersOf(text: string): number[] {
+  return entriesOf(text).map((entry) => {
+    if (/^\d+$/.test(entry)) return Number(entry)
+    throw new Error('expected whole numbers separated by ";"')
+  })
 }
+
+/** A value, or a list of them, read as a list. */
+export const oneOrMany = <T extends z.ZodType>(schema: T, expected: string) =>
+  z
+    .union([schema, z.array(schema)], {error: `expected ${expected} or a list of them`})
+    .transform((value) => (Array.isArray(value) ? value : [value]) as z.output<T>[])

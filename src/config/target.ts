@@ -7,35 +7,62 @@ export type TargetPath =
   | {kind: 'pod' | 'deployment'; name: string; container?: string}
   | {kind: 'targetless'; name?: undefined; container?: undefined}
 
-/** A target as it was understood, or what is wrong with it. `later`: valid upstream, not available in this version. */
-export type TargetReading = {target: TargetPath} | {problem: string; later?: boolean}
+/** Kinds that need the operator, as the text spells them. */
+export const operatorKinds = ['job', 'cronjob', 'statefulset', 'service', 'replicaset', 'label'] as const
+type NamedLater = 'rollout' | Exclude<(typeof operatorKinds)[number], 'label'>
 
-const kinds: Record<string, 'pod' | 'deployment'> = {pod: 'pod', deployment: 'deployment', deploy: 'deployment'}
-/** Kinds of upstream's grammar that come later; each in its spelling in a text and as an object key. */
-const laterKinds: Record<string, string> = {
+/** A target of upstream's whole grammar (config.md 3.2); those that are no TargetPath come in later versions. */
+export type AnyTarget =
+  | TargetPath
+  | {kind: NamedLater; name: string; container?: string}
+  | {kind: 'label'; labels: Record<string, string>; container?: string}
+
+/** A target as it was understood, or what is wrong with it. */
+export type TargetReading<Target = AnyTarget> = {target: Target} | {problem: string}
+
+type NamedKind = 'pod' | 'deployment' | NamedLater
+/** The kinds with a name, by their spelling in a text. */
+const kinds: Readonly<Record<string, NamedKind>> = {
+  pod: 'pod',
+  deployment: 'deployment',
+  deploy: 'deployment',
   rollout: 'rollout',
   job: 'job',
-  cronjob: 'cron_job',
-  statefulset: 'stateful_set',
+  cronjob: 'cronjob',
+  statefulset: 'statefulset',
   service: 'service',
-  replicaset: 'replica_set',
-  label: 'labels',
+  replicaset: 'replicaset',
 }
+/** The kinds by their spelling as a key of an object. */
+const keys: Readonly<Record<string, NamedKind>> = {
+  pod: 'pod',
+  deployment: 'deployment',
+  rollout: 'rollout',
+  job: 'job',
+  cron_job: 'cronjob',
+  stateful_set: 'statefulset',
+  service: 'service',
+  replica_set: 'replicaset',
+}
+/** Keys of a target object, each with the name of such an object. */
+export const targetKeys: readonly string[] = Object.keys(keys)
 /** What Kubernetes allows in names; the longest form, DNS subdomains. It also keeps names from changing a request's path. */
 export const objectName = /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/
+const labelPart = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
 const shape = 'pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless'
 
-/** Reads a target text of the grammar `targetless` | `<kind>/<name>[/container/<container>]` (agent.md 1.1). */
+/** Reads a target text of the grammar `targetless` | `<kind>/<name>[/container/<container>]` (config.md 3.2). */
 export function readTargetText(text: string): TargetReading {
   if (text === 'targetless') return {target: {kind: 'targetless'}}
+  if (text.startsWith('label/')) return readLabels(text.slice('label/'.length))
   const [kind = '', name, keyword, container, ...rest] = text.split('/')
+  const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
   if (name === undefined) {
     if (text === '') return {problem: `the target is empty; write ${shape}`}
-    if (kind in kinds || kind in laterKinds) return {problem: `the target "${text}" lacks a name; write ${kind}/<name>`}
+    if (known || text === 'label') return {problem: `the target "${text}" lacks a name; write ${kind}/<name>`}
     return {problem: `the target "${text}" has no kind; did you mean pod/${text} or deployment/${text}?`}
   }
-  if (kind in laterKinds) return laterKind(kind)
-  if (!(kind in kinds)) {
+  if (!known) {
     const [guess] = nearest(kind, Object.keys(kinds), 1)
     return {
       problem: `"${kind}" in the target "${text}" is no kind of target; ${guess ? `did you mean ${guess}/${name}?` : `write ${shape}`}`,
@@ -43,30 +70,50 @@ export function readTargetText(text: string): TargetReading {
   }
   const excess = rest.length > 0 || (keyword !== undefined && (keyword !== 'container' || container === undefined))
   if (excess || name === '' || container === '') return {problem: `the target "${text}" is malformed; write ${shape}`}
-  return checked({kind: kinds[kind]!, name, ...(container === undefined ? {} : {container})})
+  return checked({kind: known, name, ...(container === undefined ? {} : {container})})
 }
 
-/** Reads a target object of a file: `{pod: name}` or `{deployment: name}`, with an optional `container`. */
+/** Labels `k=v,k2=v2`, each key once; a key may have a prefix with a slash. */
+function readLabels(text: string): TargetReading {
+  const [, list = '', container] = /^(.*?)(?:\/container\/([^/]*))?$/s.exec(text) ?? []
+  const pairs = list.split(',').map((pair) => {
+    const at = pair.indexOf('=')
+    return at < 0 ? undefined : ([pair.slice(0, at), pair.slice(at + 1)] as const)
+  })
+  if (list === '' || pairs.includes(undefined)) {
+    return {problem: 'a target by labels is written label/<key>=<value>, several separated by commas'}
+  }
+  const names = pairs.map((pair) => pair![0])
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) return {problem: `the label "${twice}" stands twice in the target`}
+  return checkedLabels(Object.fromEntries(pairs as [string, string][]), container)
+}
+
+/** Reads a target object of a file: one of the kinds with a name, or `{labels}`, with an optional `container`. */
 export function readTargetObject(value: Record<string, unknown>): TargetReading {
   const {container, ...named} = value
-  const keys = Object.keys(named)
-  const key = keys[0]
-  if (keys.length !== 1 || key === undefined) {
+  const [key, ...others] = Object.keys(named)
+  if (key === undefined || others.length > 0) {
     return {problem: 'a target object names exactly one of pod and deployment, and optionally container'}
   }
-  const later = Object.entries(laterKinds).find(([, objectKey]) => objectKey === key)
-  if (later) return laterKind(later[0])
-  if (key !== 'pod' && key !== 'deployment') {
-    const [guess] = nearest(key, ['pod', 'deployment', 'container'], 1)
-    return {
-      problem: `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : '; known: pod, deployment, container'}`,
-    }
+  const kind = Object.hasOwn(keys, key) ? keys[key] : undefined
+  if (!kind && key !== 'labels') {
+    const known = [...targetKeys, 'labels', 'container']
+    const [guess] = nearest(key, known, 1)
+    return {problem: `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : `; known: ${known.join(', ')}`}`}
   }
+  if (container !== undefined && container !== null && (typeof container !== 'string' || container === '')) {
+    return {problem: '"container" must be the name of a container'}
+  }
+  const inside = container ?? undefined
   const name = named[key]
-  if (typeof name !== 'string' || name === '') return {problem: `"${key}" must be the name of a ${key}`}
-  if (container === undefined || container === null) return checked({kind: key, name})
-  if (typeof container !== 'string' || container === '') return {problem: '"container" must be the name of a container'}
-  return checked({kind: key, name, container})
+  if (!kind) {
+    const texts = isRecord(name) && Object.values(name).every((entry) => typeof entry === 'string')
+    if (!texts || Object.keys(name).length === 0) return {problem: '"labels" must be an object of labels, one at least'}
+    return checkedLabels(name as Record<string, string>, inside)
+  }
+  if (typeof name !== 'string' || name === '') return {problem: `"${key}" must be the name of a ${kind}`}
+  return checked({kind, name, ...(inside === undefined ? {} : {container: inside})})
 }
 
 /** Reads a target in either form. */
@@ -76,29 +123,53 @@ export function readTarget(value: unknown): TargetReading {
   return {problem: `expected a target: ${shape}`}
 }
 
+/** Whether this version knows targets of this kind. */
+export function isTargetPath(target: AnyTarget): target is TargetPath {
+  return ['pod', 'deployment', 'targetless'].includes(target.kind)
+}
+
 /**
  * Reads a target text. Throws a MirrordError: TARGET_INVALID (exit configInvalid) when it is malformed, with the likely
  * meaning; TARGET_KIND_UNSUPPORTED (exit configUnsupported) for a kind that comes later.
  */
 export function parseTarget(text: string): TargetPath {
   const reading = readTargetText(text)
-  if ('target' in reading) return reading.target
+  if ('target' in reading && isTargetPath(reading.target)) return reading.target
+  const later = 'target' in reading
+  const problem = later
+    ? `targets of the kind "${reading.target.kind}" come in a later version; use a pod or a deployment`
+    : reading.problem
   throw new MirrordError({
-    code: reading.later ? 'TARGET_KIND_UNSUPPORTED' : 'TARGET_INVALID',
-    exit: reading.later ? 'configUnsupported' : 'configInvalid',
+    code: later ? 'TARGET_KIND_UNSUPPORTED' : 'TARGET_INVALID',
+    exit: later ? 'configUnsupported' : 'configInvalid',
     what: 'The target cannot be used.',
-    why: `${reading.problem[0]!.toUpperCase()}${reading.problem.slice(1)}${/[.?]$/.test(reading.problem) ? '' : '.'}`,
+    why: `${problem[0]!.toUpperCase()}${problem.slice(1)}${/[.?]$/.test(problem) ? '' : '.'}`,
     next: [`Name the target as ${shape}.`],
   })
 }
 
-/** The target as text, in the grammar that `parseTarget` reads. */
-export function formatTarget(target: TargetPath): string {
+/** The target as text, in the grammar that `readTargetText` reads. */
+export function formatTarget(target: AnyTarget): string {
   if (target.kind === 'targetless') return 'targetless'
-  return `${target.kind}/${target.name}${target.container === undefined ? '' : `/container/${target.container}`}`
+  const name = target.kind === 'label' ? labelText(target.labels) : target.name
+  return `${target.kind}/${name}${target.container === undefined ? '' : `/container/${target.container}`}`
 }
 
-function checked(target: Exclude<TargetPath, {kind: 'targetless'}>): TargetReading {
+/** The target as a file writes it: the word targetless, or an object that `readTargetObject` reads. */
+export function targetObject(target: AnyTarget): unknown {
+  if (target.kind === 'targetless') return 'targetless'
+  const container = target.container ?? null
+  if (target.kind === 'label') return {labels: target.labels, container}
+  const key = Object.keys(keys).find((candidate) => keys[candidate] === target.kind)!
+  return {[key]: target.name, container}
+}
+
+const labelText = (labels: Record<string, string>) =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+
+function checked(target: Extract<AnyTarget, {name: string}>): TargetReading {
   for (const name of [target.name, target.container]) {
     if (name === undefined || objectName.test(name)) continue
     return {problem: `"${name}" cannot be a name in Kubernetes: small letters, digits, "-" and "." are allowed`}
@@ -106,6 +177,16 @@ function checked(target: Exclude<TargetPath, {kind: 'targetless'}>): TargetReadi
   return {target}
 }
 
-function laterKind(kind: string): TargetReading {
-  return {problem: `targets of the kind "${kind}" come in a later version; use a pod or a deployment`, later: true}
+function checkedLabels(labels: Record<string, string>, container: string | undefined): TargetReading {
+  for (const [key, value] of Object.entries(labels)) {
+    const [name = '', prefix, ...rest] = key.split('/').reverse()
+    const fine = rest.length === 0 && labelPart.test(name) && (prefix === undefined || objectName.test(prefix))
+    if (!fine) return {problem: `"${key}" cannot be the name of a label in Kubernetes`}
+    if (value !== '' && !labelPart.test(value))
+      return {problem: `"${value}" cannot be the value of a label in Kubernetes`}
+  }
+  if (container !== undefined && !objectName.test(container)) {
+    return {problem: `"${container}" cannot be the name of a container in Kubernetes`}
+  }
+  return {target: {kind: 'label', labels, ...(container === undefined ? {} : {container})}}
 }

@@ -54,6 +54,8 @@ export const agentSection = section(
       doc: 'Agent image: a full reference, or its registry and tag.',
       env: 'MIRRORD_AGENT_IMAGE',
       flags: {'agent-image': true},
+      otherEnv: imageVariables.map(([, variable]) => variable),
+      examples: ['registry.example/mirrord:3.250.0', {registry: 'registry.example/mirrord'}],
       // A full reference beats the variables of the parts, as upstream orders them (agent.md 7).
       complete: (value, env) => {
         if (value !== undefined && !isRecord(value)) return undefined
@@ -77,10 +79,12 @@ export const agentSection = section(
       env: 'MIRRORD_AGENT_TTL',
       flags: {'agent-ttl': true},
     }),
-    ephemeral: later('agents as ephemeral containers come with the cluster features', {
+    ephemeral: later(z.boolean().default(false), {
+      doc: 'Run the agent as an ephemeral container of the target pod.',
       env: 'MIRRORD_EPHEMERAL_CONTAINER',
       flags: {'ephemeral-container': 'true'},
-      neutral: [false],
+      feature: 'cluster',
+      what: 'agents as ephemeral containers',
     }),
     communication_timeout: field(u16().min(1).optional(), {
       doc: 'Seconds for which the agent waits for its first client (30).',
@@ -111,6 +115,7 @@ export const agentSection = section(
     ),
     check_out_of_pods: field(z.boolean().default(true), {
       doc: 'Accepted for compatibility: a full node is always reported, from the scheduler and the kubelet.',
+      compare: {better: 'a full node is always reported, whatever this says'},
     }),
     privileged: field(z.boolean().default(false), {doc: 'Run the agent container privileged.'}),
     external_ip_fix: field(z.boolean().default(true), {
@@ -131,10 +136,13 @@ export const agentSection = section(
     service_account: field(text().optional(), {doc: 'Service account of the agent pod.'}),
     metrics: field(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[0-9.]+):\d{1,5}$/, 'expected <ip>:<port>').optional(), {
       doc: 'Address of the metrics listener of the agent.',
+      examples: ['0.0.0.0:9000'],
     }),
-    exclude_from_mesh: later('it concerns ephemeral agents, which come with the cluster features', {
+    exclude_from_mesh: later(z.boolean().default(false), {
+      doc: 'Keep the traffic of an ephemeral agent out of the service mesh.',
       env: 'MIRRORD_AGENT_EXCLUDE_FROM_MESH',
-      neutral: [false],
+      feature: 'cluster',
+      what: 'agents as ephemeral containers',
     }),
     disable_mesh_sidecar_injection: field(z.boolean().default(true), {doc: 'Keep service meshes away from the agent pod.'}),
     priority_class: field(text().optional(), {doc: 'Priority class of the agent pod.'}),

@@ -1,85 +1,32 @@
 import {z} from 'zod'
-import {field, inert, isRecord, later, section} from '../meta.ts'
-import {entriesOf, kubernetesName, list, text, u32, u64} from '../scalars.ts'
-import {readTarget} from '../target.ts'
+import {field, inert, later, section} from '../meta.ts'
+import {entriesOf, list, text} from '../scalars.ts'
+import type {TargetPath} from '../target.ts'
 import {agentSection} from './agent.ts'
 import {ciSection} from './ci.ts'
-import {featureSection} from './feature.ts'
+import {containerSection} from './container.ts'
+import {experimentalSection, sipFields} from './experimental.ts'
+import {featureSection} from './feature/index.ts'
+import {externalProxySection, internalProxySection, startupRetrySection} from './proxies.ts'
+import {targetSection} from './target.ts'
 
-const targetPath = z.unknown().transform((value, context) => {
-  const reading = readTarget(value)
-  if ('target' in reading) return reading.target
-  context.addIssue({code: 'custom', message: reading.problem, params: {later: reading.later ?? false}})
-  return z.NEVER
-})
+const operator = {feature: 'operator', what: 'sessions of the operator'} as const
+const header = 'it is sent to the operator only, whose sessions come in a later version'
 
-const target = section(
-  {
-    path: field(targetPath.optional(), {
-      doc: 'The target: pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless.',
-      env: 'MIRRORD_IMPERSONATED_TARGET',
-      flags: {target: true},
-      fromText: (value) => value,
-    }),
-    namespace: field(kubernetesName().optional(), {
-      doc: "Namespace of the target; the context's by default.",
-      env: 'MIRRORD_TARGET_NAMESPACE',
-      flags: {'target-namespace': true},
-    }),
-  },
-  {
-    doc: 'What the program runs as.',
-    short: 'a target path',
-    expand: (value) => {
-      if (typeof value === 'string') return {path: value}
-      if (!isRecord(value) || 'path' in value) return undefined
-      const {namespace, ...path} = value
-      return {...(Object.keys(path).length > 0 ? {path} : {}), ...(namespace === undefined ? {} : {namespace})}
-    },
-  },
-)
-
-const internalProxy = section(
-  {
-    ping_interval: field(u64().min(1).default(30), {
-      doc: 'Seconds between keep-alive messages to the agent; an unanswered one means that it is lost.',
-    }),
-    start_idle_timeout: inert('there is no separate proxy process'),
-    idle_timeout: inert('there is no separate proxy process'),
-    socket_timeout: inert('relayed connections have no idle limit'),
-    log_level: inert('the session writes one log'),
-    log_destination: inert('the session keeps its log in its own directory'),
-    json_log: inert('the session writes one log'),
-    process_logging_interval: inert('there is no separate proxy process'),
-  },
-  {doc: 'The connection to the agent.'},
-)
-
-const startupRetry = section(
-  {
-    min_ms: field(u64().default(500), {doc: 'First pause before a Kubernetes request is repeated, in milliseconds.'}),
-    max_ms: field(u64().min(1).default(5000), {doc: 'Longest such pause, in milliseconds.'}),
-    max_retries: field(u32().default(2), {doc: 'How often a request that met an overloaded server is repeated.'}),
-  },
-  {doc: 'Repeating Kubernetes requests at the start.'},
-)
-
-const operatorOnly = 'it needs the operator, whose sessions come in a later version'
-const otherSystem = 'it concerns macOS only'
-
-/** The whole configuration: the single source of its types, its validation and (later) its JSON Schema and reference. */
+/** The whole configuration: the single source of its types, its validation, its JSON Schema and its reference. */
 export const rootSection = section(
   {
-    target,
+    target: targetSection,
     agent: agentSection,
     feature: featureSection,
     ci: ciSection,
-    internal_proxy: internalProxy,
-    startup_retry: startupRetry,
+    internal_proxy: internalProxySection,
+    startup_retry: startupRetrySection,
     kubeconfig: field(text().optional(), {
       doc: 'Kubeconfig file, or several separated by ":"; KUBECONFIG, ~/.kube/config and the pod\'s own by default.',
       env: 'MIRRORD_KUBECONFIG',
       flags: {kubeconfig: true},
+      compare: {better: 'there is a flag too'},
     }),
     kube_context: field(text().optional(), {
       doc: 'Context of the kubeconfig; the current one by default.',
@@ -108,34 +55,62 @@ export const rootSection = section(
     skip_build_tools: field(z.boolean().default(true), {
       doc: 'Compilers and build tools (go, cargo, gcc, git and others) are such programs.',
       env: 'MIRRORD_SKIP_BUILD_TOOLS',
+      compare: {better: 'installing with npm, yarn and pnpm counts too'},
     }),
     skip_extra_build_tools: field(list().optional(), {
       doc: 'More names of build tools; without effect when skip_build_tools is false.',
       env: 'MIRRORD_SKIP_EXTRA_BUILD_TOOLS',
       fromText: entriesOf,
     }),
-    multi_cluster: later(operatorOnly, {env: 'MIRRORD_MULTI_CLUSTER', neutral: [false]}),
-    profile: later(operatorOnly),
-    key: later('session keys come with the configuration features', {env: 'MIRRORD_KEY', flags: {key: true}}),
-    api: inert("the session always has its own control socket", {env: 'MIRRORD_API'}),
+    multi_cluster: later(z.boolean().optional(), {
+      ...operator,
+      doc: 'Whether the session spans the clusters of the operator.',
+      env: 'MIRRORD_MULTI_CLUSTER',
+      neutral: [false],
+    }),
+    profile: later(text().optional(), {
+      doc: 'Name of a profile in the cluster, or <namespace>/<name>.',
+      feature: 'cluster',
+      what: 'profiles',
+    }),
+    key: later(text().optional(), {
+      doc: 'Key of the session, for templates.',
+      env: 'MIRRORD_KEY',
+      flags: {key: true},
+      feature: 'semantics',
+      what: 'session keys',
+    }),
+    api: inert(z.boolean().default(true), {
+      doc: 'Control socket of the session.',
+      env: 'MIRRORD_API',
+      why: 'the session always has its own control socket',
+    }),
     // TRACEPARENT and BAGGAGE are read by upstream for the operator only; CI systems set them for their own purposes.
-    traceparent: inert('it is sent to the operator only'),
-    baggage: inert('it is sent to the operator only'),
+    traceparent: inert(text().optional(), {doc: 'W3C trace header; the variable TRACEPARENT is not read.', why: header}),
+    baggage: inert(headerValue().optional(), {doc: 'W3C baggage header; the variable BAGGAGE is not read.', why: header}),
     telemetry: field(z.boolean().default(false), {
       doc: 'Accepted for compatibility: nothing is ever reported.',
       env: 'MIRRORD_TELEMETRY',
       flags: {'no-telemetry': 'false'},
+      compare: {better: 'nothing is ever sent, whatever this says'},
     }),
-    container: inert('it belongs to the container commands'),
-    external_proxy: inert('it belongs to the container commands'),
-    experimental: inert('these switches of the library injection have no counterpart here'),
-    skip_sip: inert(otherSystem, {env: 'MIRRORD_SKIP_SIP'}),
-    sip_binaries: inert(otherSystem),
+    container: containerSection,
+    external_proxy: externalProxySection,
+    experimental: experimentalSection,
+    ...sipFields,
   },
   {doc: 'The configuration.'},
 )
 
+/** A text that can be the value of an HTTP header. */
+function headerValue() {
+  // eslint-disable-next-line no-control-regex -- just those are refused
+  return z.string().regex(/^[^\x00-\x08\x0a-\x1f\x7f]*$/, 'must not hold control characters')
+}
+
 /** The configuration with every default filled in. Keys are spelled as in the file. */
-export type Config = z.output<typeof rootSection>
+export type Config = z.output<typeof rootSection> & {target: {path?: TargetPath}}
 /** The section `agent` of it. */
 export type AgentConfig = Config['agent']
+/** The configuration before it is verified: its target may be of a kind that a later version knows. */
+export type AnyConfig = z.output<typeof rootSection>

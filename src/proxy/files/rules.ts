@@ -18,6 +18,9 @@ export interface FileRules {
   map: (path: string) => string
 }
 
+/** What the rules are made of. */
+type FileConfig = Omit<Config['feature']['fs'], 'readonly_file_buffer'>
+
 const classes = Object.fromEntries(Object.entries(pathClasses).map(([name, label]) => [label, name as PathClass]))
 
 /**
@@ -25,7 +28,7 @@ const classes = Object.fromEntries(Object.entries(pathClasses).map(([name, label
  * the mode; the first that matches decides, without regard to case. Undefined in mode `local`: no file is remote. Throws a
  * PatternError for a pattern that cannot be used, which the verification of the configuration has found before.
  */
-export function fileRules(config: Config['feature']['fs'], context: PathContext): FileRules | undefined {
+export function fileRules(config: FileConfig, context: PathContext): FileRules | undefined {
   if (config.mode === 'local') return undefined
   const list = (patterns: readonly string[] | undefined, name: PathClass): LabelledPattern[] =>
     (patterns ?? []).map((pattern) => ({pattern, label: pathClasses[name], ignoreCase: true}))

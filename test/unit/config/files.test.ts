@@ -32,7 +32,7 @@ describe('feature.fs', () => {
       {feature: {fs: {read_write: '^/a;b', local: ['x', 'y;z'], not_found: ['n'], mapping: {'^/(a)': '/b$1'}}}},
       {env: {MIRRORD_FILE_READ_ONLY_PATTERN: '^/c$;^/d', MIRRORD_FILE_LOCAL_PATTERN: 'l;'}},
     )
-    expect(config.feature.fs).toEqual({
+    expect(config.feature.fs).toMatchObject({
       mode: 'read',
       read_write: ['^/a;b'],
       read_only: ['^/c$', '^/d'],

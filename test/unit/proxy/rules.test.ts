@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest'
-import {rootSection, type Config} from '../../../src/config/index.ts'
+import {rootSection} from '../../../src/config/index.ts'
 import {fileRules} from '../../../src/proxy/files/rules.ts'
 import type {PathClass} from '../../../src/proxy/files/listing.ts'
 import {pathClasses} from '../../../src/trap/types.ts'
@@ -14,7 +14,7 @@ const context = {
 }
 
 function rulesOf(fs: unknown) {
-  const config: Config = rootSection.parse({feature: {fs}})
+  const config = rootSection.parse({feature: {fs}})
   const rules = fileRules(config.feature.fs, context)
   if (!rules) throw new Error('these files are all local')
   return rules

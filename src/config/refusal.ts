@@ -1,0 +1,67 @@
+import {MirrordError, type Place} from '../errors/mirrord-error.ts'
+import type {Origin, Problem} from './assemble.ts'
+import {positionOf, type ConfigFile} from './files.ts'
+import {listed} from './verify/available.ts'
+
+/**
+ * The error that names every problem, each with its key, origin and line. CONFIG_UNSUPPORTED where nothing is wrong but
+ * something comes in a later version; else CONFIG_INVALID, with what comes later after what is wrong.
+ */
+export function refusal(
+  problems: readonly Problem[],
+  origins: ReadonlyMap<string, Origin>,
+  file?: ConfigFile,
+): MirrordError {
+  const invalid = problems.filter((problem) => !problem.later)
+  const unsupported = problems.filter((problem) => problem.later)
+  const shown = [...invalid, ...unsupported]
+  const sentences = [...new Set(shown.map((problem) => sentence(problem, origins, file)))]
+  const count = sentences.length === 1 ? '' : ` in ${sentences.length} places`
+  const paths = (some: readonly Problem[]) =>
+    listed(some.flatMap(({path, paths}) => paths ?? [path || 'the configuration']))
+  return new MirrordError({
+    code: invalid.length > 0 ? 'CONFIG_INVALID' : 'CONFIG_UNSUPPORTED',
+    exit: invalid.length > 0 ? 'configInvalid' : 'configUnsupported',
+    what:
+      invalid.length > 0
+        ? `The configuration is invalid${count}.`
+        : `The configuration asks for something that this version does not do${count}.`,
+    why: sentences.length === 1 ? sentences[0] : undefined,
+    next: [
+      ...(invalid.length > 0 ? [`Correct ${paths(invalid)}.`] : []),
+      ...(unsupported.length > 0 ? [`Leave out ${paths(unsupported)}.`] : []),
+    ],
+    detail: sentences.length > 1 ? sentences.join('\n') : undefined,
+    places: shown.flatMap((problem) => placesOf(problem, origins, file)),
+  })
+}
+
+/** Where the file is at fault; nothing for a value of a flag, of a variable, or of no source. */
+function placesOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): Place[] {
+  return (problem.paths ?? [problem.path]).flatMap((path) => {
+    const origin = problem.origin ?? nearestOrigin(path, origins)
+    if (file?.path === undefined || (origin !== undefined && !origin.startsWith('file '))) return []
+    const position = positionOf(file, path)
+    if (!position && file.positions.size > 0) return []
+    const {message} = problem
+    return [{file: file.path, ...position, message: `${path}${path === '' ? '' : ': '}${message}${stop(message)}`}]
+  })
+}
+
+function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): string {
+  if (problem.sentence !== undefined) return `${problem.sentence}.`
+  const line = file?.positions.get(problem.path)?.line
+  const known = problem.origin ?? nearestOrigin(problem.path, origins)
+  const inFile = file && (known === undefined || (line !== undefined && known.startsWith('file ')))
+  const origin = inFile ? `file ${file.name}${line === undefined ? '' : `:${line}`}` : known
+  const place = origin && origin !== 'default' ? ` (${origin})` : ''
+  return `${problem.path}${place}: ${problem.message}${stop(problem.message)}`
+}
+
+const stop = (sentence: string) => (/[.?]$/.test(sentence) ? '' : '.')
+
+/** Where a key, or the key that it is an entry of, came from. */
+function nearestOrigin(path: string, origins: ReadonlyMap<string, Origin>): Origin | undefined {
+  const parent = path.lastIndexOf('.')
+  return origins.get(path) ?? (parent < 0 ? undefined : nearestOrigin(path.slice(0, parent), origins))
+}

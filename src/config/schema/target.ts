@@ -1,0 +1,53 @@
+import {z} from 'zod'
+import {field, isRecord, section} from '../meta.ts'
+import {kubernetesName, text} from '../scalars.ts'
+import {operatorKinds, readTarget, targetKeys, targetObject, type AnyTarget} from '../target.ts'
+
+const path = z.unknown().transform((value, context): AnyTarget => {
+  const reading = readTarget(value)
+  if ('target' in reading) return reading.target
+  context.addIssue({code: 'custom', message: reading.problem})
+  return z.NEVER
+})
+
+const named = (key: string) => z.strictObject({[key]: text(), container: text().optional()})
+const byLabels = z.strictObject({labels: z.record(z.string(), z.string()), container: text().optional()})
+/** What a file may say: a text, or an object with one of the kinds. */
+const input = z.union([text(), byLabels, ...targetKeys.map(named)])
+
+const isA = (kinds: readonly string[]) => (value: unknown) => isRecord(value) && kinds.includes(value.kind as string)
+
+/** Section `target` (config.md 3.2). */
+export const targetSection = section(
+  {
+    path: field(path.optional(), {
+      doc: 'The target: pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless.',
+      env: 'MIRRORD_IMPERSONATED_TARGET',
+      flags: {target: true},
+      fromText: (value) => value,
+      input,
+      toFile: (value) => targetObject(value as AnyTarget),
+      examples: ['pod/web-0', 'deployment/shop/container/web', {deployment: 'shop'}, 'targetless'],
+      later: [
+        {feature: 'cluster', what: 'targets of the kind rollout', asks: isA(['rollout'])},
+        {feature: 'operator', what: `targets of the kinds ${operatorKinds.join(', ')}`, asks: isA(operatorKinds)},
+      ],
+    }),
+    namespace: field(kubernetesName().optional(), {
+      doc: "Namespace of the target; the context's by default.",
+      env: 'MIRRORD_TARGET_NAMESPACE',
+      flags: {'target-namespace': true},
+    }),
+  },
+  {
+    doc: 'What the program runs as.',
+    short: 'a target path',
+    forms: input,
+    expand: (value) => {
+      if (typeof value === 'string') return {path: value}
+      if (!isRecord(value) || 'path' in value) return undefined
+      const {namespace, ...path} = value
+      return {...(Object.keys(path).length > 0 ? {path} : {}), ...(namespace === undefined ? {} : {namespace})}
+    },
+  },
+)
