@@ -12,6 +12,7 @@ import {ApiServer} from './api/server.ts'
 import type {Fault} from './api/server.ts'
 import {Store} from './api/store.ts'
 import type {Controller, ControllerContext} from './controllers/controller.ts'
+import {definitions} from './controllers/definitions.ts'
 import {deployments} from './controllers/deployment.ts'
 import {endpoints} from './controllers/endpoints.ts'
 import {garbage} from './controllers/garbage.ts'
@@ -171,8 +172,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     undo.push(() => proxy.close())
 
     const context: ControllerContext = {store, recorder, admit: (pod) => hooks.admit(R.pods, pod)}
-    const controllers: Controller[] = [scheduler, replicaSets, deployments, jobs, endpoints, garbage].map((make) =>
-      make(context),
+    const controllers: Controller[] = [scheduler, replicaSets, deployments, jobs, endpoints, definitions, garbage].map(
+      (make) => make(context),
     )
     undo.push(() => {
       for (const controller of controllers) controller.close()

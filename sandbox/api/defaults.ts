@@ -1,5 +1,8 @@
+import {fillDefinition} from './custom.ts'
+import type {Definition} from './custom.ts'
 import {R} from './resources.ts'
 import type {Resource} from './resources.ts'
+import {settle} from './schema.ts'
 import type {Container, Deployment, Job, Obj, Pod, PodSpec, PodTemplate, Probe, Service} from './types.ts'
 
 /** Sets absent fields only. */
@@ -58,6 +61,7 @@ function fillTemplate(template: PodTemplate | undefined): void {
 }
 
 const table: Record<string, (object: Obj) => void> = {
+  customresourcedefinitions: (object) => fillDefinition(object as Definition),
   pods(object) {
     const pod = object as Pod
     if (!pod.spec) return
@@ -134,5 +138,11 @@ const table: Record<string, (object: Obj) => void> = {
 /** Fills absent fields in place with the values that a real API server writes. */
 export function applyDefaults(resource: Resource, object: Obj): void {
   if (resource === R.events) return
+  if (resource.schema) {
+    const {apiVersion, kind, metadata, ...own} = object
+    settle(resource.schema, own)
+    for (const key of Object.keys(object)) delete object[key]
+    return void Object.assign(object, {apiVersion, kind, metadata}, own)
+  }
   table[resource.plural]?.(object)
 }

@@ -1,19 +1,27 @@
-import {resources, reviews} from './resources.ts'
+import {groupVersion, reviews} from './resources.ts'
+import type {Resource} from './resources.ts'
 import type {JsonObject} from './types.ts'
 
 /** The Kubernetes version that the sandbox speaks like; clients compare it, so it is a plain release. */
 export const VERSION = {major: '1', minor: '32', gitVersion: 'v1.32.0'}
 
-const groups = [...new Set([...resources, ...reviews].map((r) => r.group).filter(Boolean))].sort()
-
-function group(name: string): JsonObject {
-  const version = {groupVersion: `${name}/v1`, version: 'v1'}
-  return {name, versions: [version], preferredVersion: version}
+/** The versions of each group but the core's, by name. */
+function versionsOf(stored: readonly Resource[]): Map<string, string[]> {
+  const groups = new Map<string, Set<string>>()
+  for (const {group, version} of [...stored, ...reviews]) {
+    if (group) groups.set(group, (groups.get(group) ?? new Set()).add(version))
+  }
+  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([group, versions]) => [group, [...versions]]))
 }
 
-function resourceList(name: string): JsonObject {
-  const stored = resources
-    .filter((r) => r.group === name)
+function group(name: string, versions: readonly string[]): JsonObject {
+  const all = versions.map((version) => ({groupVersion: `${name}/${version}`, version}))
+  return {name, versions: all, preferredVersion: all[0]}
+}
+
+function resourceList(all: readonly Resource[], name: string, version: string): JsonObject {
+  const stored = all
+    .filter((r) => r.group === name && r.version === version)
     .flatMap((r) => [
       {
         name: r.plural,
@@ -34,7 +42,7 @@ function resourceList(name: string): JsonObject {
       })),
     ])
   const asked = reviews
-    .filter((r) => r.group === name)
+    .filter((r) => r.group === name && r.version === version)
     .map((r) => ({
       name: r.plural,
       singularName: r.kind.toLowerCase(),
@@ -45,7 +53,7 @@ function resourceList(name: string): JsonObject {
   return {
     kind: 'APIResourceList',
     apiVersion: 'v1',
-    groupVersion: name ? `${name}/v1` : 'v1',
+    groupVersion: groupVersion({group: name, version}),
     resources: [...stored, ...asked],
   }
 }
@@ -54,11 +62,11 @@ function resourceList(name: string): JsonObject {
  * OpenAPI v3 of one group: no schemas, only what kubectl asks before it applies something, namely whether a PATCH of the
  * kind takes `fieldValidation` (then kubectl leaves validation to the server).
  */
-function openapi(name: string): JsonObject {
-  const base = name ? `/apis/${name}/v1` : '/api/v1'
+function openapi(all: readonly Resource[], name: string, version: string): JsonObject {
+  const base = name ? `/apis/${name}/${version}` : '/api/v1'
   const query = {name: 'fieldValidation', in: 'query', schema: {type: 'string', uniqueItems: true}}
-  const paths = resources
-    .filter((r) => r.group === name)
+  const paths = all
+    .filter((r) => r.group === name && r.version === version)
     .map((r) => [
       `${base}/${r.namespaced ? 'namespaces/{namespace}/' : ''}${r.plural}/{name}`,
       {
@@ -79,8 +87,11 @@ function openapi(name: string): JsonObject {
   }
 }
 
-/** Answers of the fixed paths (/version, /api, /apis, /openapi/v3 and below), or undefined when the path is not one. */
-export function staticAnswer(path: string, server: string): JsonObject | undefined {
+/**
+ * Answers of the fixed paths (/version, /api, /apis, /openapi/v3 and below), or undefined when the path is not one. `stored`
+ * is every resource that there is now.
+ */
+export function staticAnswer(path: string, server: string, stored: readonly Resource[]): JsonObject | undefined {
   if (path === '/version') {
     return {
       ...VERSION,
@@ -99,18 +110,26 @@ export function staticAnswer(path: string, server: string): JsonObject | undefin
       serverAddressByClientCIDRs: [{clientCIDR: '0.0.0.0/0', serverAddress: server}],
     }
   }
-  if (path === '/apis') return {kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(group)}
-  if (path === '/api/v1') return resourceList('')
+  const groups = versionsOf(stored)
+  if (path === '/apis') {
+    return {
+      kind: 'APIGroupList',
+      apiVersion: 'v1',
+      groups: [...groups].map(([name, versions]) => group(name, versions)),
+    }
+  }
+  if (path === '/api/v1') return resourceList(stored, '', 'v1')
   if (path === '/openapi/v3') {
-    const entries = ['', ...groups].map((name) => {
-      const key = name ? `apis/${name}/v1` : 'api/v1'
-      return [key, {serverRelativeURL: `/openapi/v3/${key}?hash=0`}]
-    })
+    const named = [...groups].flatMap(([name, versions]) => versions.map((version) => `apis/${name}/${version}`))
+    const entries = ['api/v1', ...named].map((key) => [key, {serverRelativeURL: `/openapi/v3/${key}?hash=0`}])
     return {paths: Object.fromEntries(entries) as JsonObject}
   }
-  const match = /^(\/openapi\/v3)?\/(?:api\/v1|apis\/([^/]+)(\/v1)?)$/.exec(path)
-  const name = match?.[2] ?? ''
-  if (!match || (name && !groups.includes(name))) return undefined
-  if (match[1]) return match[2] && !match[3] ? undefined : openapi(name)
-  return match[3] ? resourceList(name) : {kind: 'APIGroup', apiVersion: 'v1', ...group(name)}
+  if (path === '/openapi/v3/api/v1') return openapi(stored, '', 'v1')
+  const match = /^(\/openapi\/v3)?\/apis\/([^/]+)(?:\/([^/]+))?$/.exec(path)
+  const [, schemas, name = '', version] = match ?? []
+  const versions = groups.get(name)
+  if (!versions || (version !== undefined && !versions.includes(version))) return undefined
+  if (schemas) return version === undefined ? undefined : openapi(stored, name, version)
+  if (version === undefined) return {kind: 'APIGroup', apiVersion: 'v1', ...group(name, versions)}
+  return resourceList(stored, name, version)
 }

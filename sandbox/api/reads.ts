@@ -43,7 +43,11 @@ function toNewEvent(event: KubeEvent): Obj {
   }
 }
 
-const convert = (resource: Resource, object: Obj): Obj => (resource.viewOf ? toNewEvent(object as KubeEvent) : object)
+function convert(resource: Resource, object: Obj): Obj {
+  if (resource.viewOf) return toNewEvent(object as KubeEvent)
+  // The versions of a definition differ in their names only.
+  return resource.schema ? {...object, apiVersion: groupVersion(resource)} : object
+}
 const stored = (resource: Resource) =>
   resource.viewOf ? {group: resource.viewOf.split('/')[0]!, plural: resource.viewOf.split('/')[1]!} : resource
 
@@ -102,7 +106,9 @@ export function list(
   }
   // Items of a typed list carry no kind of their own, as with a real server.
   const bare = items.map(({kind: _, apiVersion: __, ...rest}) => rest)
-  return {kind: `${resource.kind}List`, apiVersion: groupVersion(resource), metadata, items: bare}
+  // Those of custom resources do.
+  const shown = resource.schema ? items : bare
+  return {kind: `${resource.kind}List`, apiVersion: groupVersion(resource), metadata, items: shown}
 }
 
 /**

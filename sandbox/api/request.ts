@@ -4,7 +4,8 @@ import {parse as parseYaml} from 'yaml'
 
 import {PROTOBUF, decodeProtobuf} from './protobuf.ts'
 import {ApiError, badRequest, noSuchPath, unsupportedMediaType} from './status.ts'
-import {findResource} from './resources.ts'
+import {findResource} from './custom.ts'
+import type {Store} from './store.ts'
 import type {Resource} from './resources.ts'
 
 /** Real servers refuse larger bodies too (3 MiB). */
@@ -17,18 +18,23 @@ export interface Target {
   subresource?: string
 }
 
-/**
- * Reads `/api/v1/...` and `/apis/<group>/v1/...` paths. Undefined when the path is not below a group version; throws 404
- * for an unknown resource.
- */
-export function parsePath(path: string): {group: string; rest: string[]} | undefined {
-  const match = /^\/(?:api\/v1|apis\/([^/]+)\/v1)\/(.+)$/.exec(path)
+/** A path below a group version. */
+export interface GroupPath {
+  group: string
+  version: string
+  rest: string[]
+}
+
+/** Reads `/api/v1/...` and `/apis/<group>/<version>/...` paths. Undefined when the path is not below a group version. */
+export function parsePath(path: string): GroupPath | undefined {
+  const match = /^\/(?:api\/(v1)|apis\/([^/]+)\/([^/]+))\/(.+)$/.exec(path)
   if (!match) return undefined
-  return {group: match[1] ?? '', rest: match[2]!.replace(/\/$/, '').split('/').map(decodeURIComponent)}
+  const rest = match[4]!.replace(/\/$/, '').split('/').map(decodeURIComponent)
+  return {group: match[2] ?? '', version: match[1] ?? match[3]!, rest}
 }
 
 /** The resource, namespace, name and subresource of a path below a group version. Throws 404. */
-export function parseTarget(group: string, rest: string[]): Target {
+export function parseTarget(store: Store, {group, version, rest}: GroupPath): Target {
   let parts = rest
   let namespace: string | undefined
   if (
@@ -39,7 +45,7 @@ export function parseTarget(group: string, rest: string[]): Target {
     namespace = parts[1]
     parts = parts.slice(2)
   }
-  const resource = findResource(group, parts[0]!)
+  const resource = findResource(store, group, version, parts[0]!)
   if (
     !resource ||
     parts.length > 3 ||

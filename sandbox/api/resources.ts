@@ -1,3 +1,4 @@
+import type {Schema} from './schema.ts'
 import type {ResourceName} from './status.ts'
 
 /** One kind of object, described once: discovery, routing, printing and error texts all follow from this. */
@@ -14,14 +15,16 @@ export interface Resource extends ResourceName {
   fields?: string[]
   /** Another resource that holds the objects; this one is a converted view of them. */
   viewOf?: string
+  /** Of custom resources: what their objects look like. */
+  schema?: Schema
 }
 
-const ALL = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
-const STATUS = ['get', 'patch', 'update']
+export const ALL = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+export const STATUS = ['get', 'patch', 'update']
 const self = (kind: string) => ({status: {kind, verbs: STATUS}})
 const SCALE = {kind: 'Scale', group: 'autoscaling', version: 'v1', verbs: STATUS}
 
-/** Every resource that the API server stores. */
+/** Every resource that the API server stores by itself; definitions add others (custom.ts). */
 export const resources: Resource[] = [
   {
     group: '',
@@ -181,6 +184,18 @@ export const resources: Resource[] = [
     fields: ['status.successful'],
   },
   {
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    plural: 'customresourcedefinitions',
+    kind: 'CustomResourceDefinition',
+    singular: 'customresourcedefinition',
+    shortNames: ['crd', 'crds'],
+    categories: ['api-extensions'],
+    namespaced: false,
+    verbs: ALL,
+    subresources: self('CustomResourceDefinition'),
+  },
+  {
     group: 'discovery.k8s.io',
     version: 'v1',
     plural: 'endpointslices',
@@ -206,14 +221,11 @@ export const resources: Resource[] = [
 const byKey = new Map(resources.map((resource) => [`${resource.group}/${resource.plural}`, resource]))
 const byKind = new Map(resources.map((resource) => [`${resource.group}/${resource.kind}`, resource]))
 
-/** The resource `<group>/<plural>` (the core group is the empty string), or undefined. */
-export const findResource = (group: string, plural: string): Resource | undefined => byKey.get(`${group}/${plural}`)
+/** The built-in resource `<group>/<plural>` (the core group is the empty string), or undefined. */
+export const builtIn = (group: string, plural: string): Resource | undefined => byKey.get(`${group}/${plural}`)
 
-/** The resource of an `apiVersion` and `kind`, or undefined. */
-export function resourceOfKind(apiVersion: string, kind: string): Resource | undefined {
-  const group = apiVersion.includes('/') ? apiVersion.split('/')[0]! : ''
-  return byKind.get(`${group}/${kind}`)
-}
+/** The built-in resource of a group and kind, or undefined. */
+export const builtInKind = (group: string, kind: string): Resource | undefined => byKind.get(`${group}/${kind}`)
 
 const need = (key: string): Resource => {
   const resource = byKey.get(key)
@@ -236,6 +248,7 @@ export const R = {
   replicasets: need('apps/replicasets'),
   jobs: need('batch/jobs'),
   endpointslices: need('discovery.k8s.io/endpointslices'),
+  customresourcedefinitions: need('apiextensions.k8s.io/customresourcedefinitions'),
 }
 
 /** `v1` or `apps/v1`. */

@@ -6,6 +6,7 @@ import type {Duplex} from 'node:stream'
 
 import type {Access, User} from './auth.ts'
 import type {KeyPair} from './certs.ts'
+import {everyResource} from './custom.ts'
 import {staticAnswer} from './discovery.ts'
 import {list, present, shapeOf, watch, filterOf} from './reads.ts'
 import {BODIES, contentType, parsePath, parseTarget, readBody} from './request.ts'
@@ -115,7 +116,7 @@ export class ApiServer {
       if (this.injected(request, url)) return void socket.destroy()
       const user = this.options.access.authenticate(request)
       const path = parsePath(url.pathname)
-      const target = path && parseTarget(path.group, path.rest)
+      const target = path && parseTarget(this.options.store, path)
       if (!target?.name || target.subresource !== 'portforward' || target.resource.plural !== 'pods') throw noSuchPath()
       // Both GET (WebSocket) and POST (SPDY) are "create" to the authoriser only when POSTed: GET is "get".
       this.authorize(user, request.method === 'POST' ? 'create' : 'get', target)
@@ -183,12 +184,19 @@ export class ApiServer {
       })
       if (/^\/(healthz|livez|readyz)(\/|$)/.test(url.pathname))
         return void response.writeHead(200, {'content-type': 'text/plain'}).end('ok')
-      const answer = staticAnswer(url.pathname.replace(/(.)\/$/, '$1'), request.headers.host ?? '')
+      const answer = staticAnswer(
+        url.pathname.replace(/(.)\/$/, '$1'),
+        request.headers.host ?? '',
+        everyResource(store),
+      )
       if (!answer) throw noSuchPath()
       if (request.method !== 'GET') throw methodNotAllowed()
       return reply(response, 200, answer)
     }
-    const review = reviews.find((r) => r.group === path.group && r.plural === path.rest[0] && path.rest.length === 1)
+    const review = reviews.find(
+      (r) =>
+        r.group === path.group && path.version === r.version && r.plural === path.rest[0] && path.rest.length === 1,
+    )
     if (review) {
       if (user.name === 'system:anonymous') {
         throw forbidden({user: user.name, verb: 'create', group: review.group, resource: review.plural})
@@ -196,7 +204,7 @@ export class ApiServer {
       if (request.method !== 'POST') throw methodNotAllowed()
       return reply(response, 201, answerReview(access, user, review.kind, (await readBody(request)) as Obj))
     }
-    const target = parseTarget(path.group, path.rest)
+    const target = parseTarget(store, path)
     const watching = ['true', '1'].includes(url.searchParams.get('watch') ?? '')
     const verb = verbOf(request.method!, target, watching)
     this.authorize(user, verb, target)

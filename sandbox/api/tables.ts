@@ -185,6 +185,7 @@ const columns: Record<string, Column[]> = {
       cell: (o) => (o.status as {addresses: {address: string}[]}).addresses[0]?.address ?? '',
     },
   ],
+  customresourcedefinitions: [NAME, {name: 'Created At', cell: (o) => o.metadata.creationTimestamp}],
   configmaps: [
     NAME,
     {name: 'Data', type: 'integer', cell: (o) => Object.keys((o.data as object | undefined) ?? {}).length},
@@ -232,7 +233,7 @@ export function toTable(
   include: string | null,
   header = true,
 ): JsonObject {
-  const defined = columns[resource.plural] ?? [NAME, AGE]
+  const defined = (!resource.schema && columns[resource.plural]) || [NAME, AGE]
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',

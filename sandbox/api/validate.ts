@@ -3,8 +3,11 @@ import {isDeepStrictEqual} from 'node:util'
 import {forbiddenField, invalid, invalidValue, required} from './status.ts'
 import type {Cause} from './status.ts'
 import {matchesSelector} from './selectors.ts'
+import {checkDefinition} from './custom.ts'
+import type {Definition} from './custom.ts'
 import {R} from './resources.ts'
 import type {Resource} from './resources.ts'
+import {misfits} from './schema.ts'
 import type {Container, Deployment, Job, LabelSelector, Obj, Pod, PodSpec, PodTemplate, Service} from './types.ts'
 
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
@@ -91,6 +94,7 @@ function checkWorkload(selector: LabelSelector | undefined, template: PodTemplat
 }
 
 const table: Record<string, (object: Obj) => Cause[]> = {
+  customresourcedefinitions: (object) => checkDefinition(object as Definition),
   pods: (object) => checkPodSpec((object as Pod).spec, 'spec'),
   deployments: (object) => checkWorkload((object as Deployment).spec?.selector, (object as Deployment).spec?.template),
   replicasets: (object) => checkWorkload((object as Deployment).spec?.selector, (object as Deployment).spec?.template),
@@ -142,11 +146,16 @@ function frozenPodSpec(pod: Pod): unknown {
   return spec
 }
 
+function checkFields(resource: Resource, object: Obj): Cause[] {
+  if (resource.schema) return misfits(resource.schema, object, '')
+  return table[resource.plural]?.(object) ?? []
+}
+
 /** Checks an object before it is created, or, with `previous`, replaced. Throws 422 with every cause. */
 export function validate(resource: Resource, object: Obj, previous?: Obj): void {
-  const causes = [...(previous ? [] : checkName(resource, object)), ...(table[resource.plural]?.(object) ?? [])]
+  const causes = [...(previous ? [] : checkName(resource, object)), ...checkFields(resource, object)]
   if (previous) {
-    for (const path of immutable[resource.plural] ?? []) {
+    for (const path of (!resource.schema && immutable[resource.plural]) || []) {
       if (isDeepStrictEqual(read(object, path), read(previous, path))) continue
       causes.push(invalidValue(path.join('.'), read(object, path), 'field is immutable'))
     }

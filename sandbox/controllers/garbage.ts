@@ -1,16 +1,16 @@
-import {R, resourceOfKind, resources} from '../api/resources.ts'
+import {everyResource, resourceOfKind} from '../api/custom.ts'
+import {R} from '../api/resources.ts'
 import {now} from '../api/store.ts'
 import {remove} from '../api/writes.ts'
 import type {Obj} from '../api/types.ts'
 import type {Controller, ControllerContext} from './controller.ts'
 import {Queue} from './queue.ts'
 
-const stored = resources.filter((resource) => !resource.viewOf)
-
 /** Deletes what lost its last owner, finishes foreground and orphan deletions, and empties namespaces under deletion. */
 export function garbage({store}: ControllerContext): Controller {
+  const stored = () => everyResource(store).filter((resource) => !resource.viewOf)
   const dependents = (uid: string) =>
-    stored.flatMap((resource) =>
+    stored().flatMap((resource) =>
       store
         .list<Obj>(resource)
         .filter((object) => object.metadata.ownerReferences?.some((ref) => ref.uid === uid))
@@ -20,7 +20,7 @@ export function garbage({store}: ControllerContext): Controller {
   const owners = new Queue((uid) => {
     for (const {resource, object} of dependents(uid)) {
       const alive = object.metadata.ownerReferences!.some((ref) => {
-        const kind = resourceOfKind(ref.apiVersion, ref.kind)
+        const kind = resourceOfKind(store, ref.apiVersion, ref.kind)
         return (
           kind &&
           store.find(kind, kind.namespaced ? object.metadata.namespace : undefined, ref.name)?.metadata.uid === ref.uid
@@ -31,7 +31,7 @@ export function garbage({store}: ControllerContext): Controller {
   })
 
   const drop = (object: Obj, finalizer: string) => {
-    const resource = resourceOfKind(object.apiVersion, object.kind)!
+    const resource = resourceOfKind(store, object.apiVersion, object.kind)!
     const next = store.modify(resource, object, (draft) => {
       draft.metadata.finalizers = draft.metadata.finalizers?.filter((name) => name !== finalizer)
     })
@@ -39,7 +39,7 @@ export function garbage({store}: ControllerContext): Controller {
   }
 
   const finalizers = new Queue((uid) => {
-    for (const resource of stored) {
+    for (const resource of stored()) {
       const object = store.list<Obj>(resource).find((o) => o.metadata.uid === uid)
       if (!object?.metadata.deletionTimestamp) continue
       if (object.metadata.finalizers?.includes('orphan')) {
@@ -66,7 +66,7 @@ export function garbage({store}: ControllerContext): Controller {
     const space = store.find(R.namespaces, undefined, name)
     if (!space?.metadata.deletionTimestamp) return
     let left = 0
-    for (const resource of stored.filter((r) => r.namespaced)) {
+    for (const resource of stored().filter((r) => r.namespaced)) {
       for (const object of store.list<Obj>(resource, name)) {
         left++
         if (!object.metadata.deletionTimestamp) remove(store, resource, object, {dryRun: false})

@@ -1,6 +1,8 @@
 import {expect, test} from 'vitest'
 
-import {parseTarget} from '../../../sandbox/api/request.ts'
+import {parsePath, parseTarget} from '../../../sandbox/api/request.ts'
+import {misfits, settle} from '../../../sandbox/api/schema.ts'
+import type {Schema} from '../../../sandbox/api/schema.ts'
 import {parseFieldSelector, parseLabelSelector} from '../../../sandbox/api/selectors.ts'
 import {Store} from '../../../sandbox/api/store.ts'
 import {R} from '../../../sandbox/api/resources.ts'
@@ -45,19 +47,61 @@ test('field selectors know their fields', () => {
 })
 
 test('paths', () => {
-  expect(parseTarget('', ['namespaces', 'a'])).toMatchObject({resource: R.namespaces, name: 'a'})
-  expect(parseTarget('', ['namespaces', 'a', 'pods', 'p', 'log'])).toMatchObject({
+  const store = new Store()
+  const target = (path: string) => parseTarget(store, parsePath(path)!)
+  expect(target('/api/v1/namespaces/a')).toMatchObject({resource: R.namespaces, name: 'a'})
+  expect(target('/api/v1/namespaces/a/pods/p/log')).toMatchObject({
     resource: R.pods,
     namespace: 'a',
     name: 'p',
     subresource: 'log',
   })
-  expect(parseTarget('', ['namespaces', 'a', 'finalize'])).toMatchObject({
+  expect(target('/api/v1/namespaces/a/finalize')).toMatchObject({
     resource: R.namespaces,
     name: 'a',
     subresource: 'finalize',
   })
-  expect(() => parseTarget('', ['pods', 'p'])).toThrow(/could not find/)
+  for (const path of ['/api/v1/pods/p', '/apis/apps/v2/deployments', '/apis/none/v1/things'])
+    expect(() => target(path)).toThrow(/could not find/)
+  for (const path of ['/version', '/api/v2/pods', '/apis/apps/v1']) expect(parsePath(path)).toBeUndefined()
+})
+
+test('custom objects are pruned, filled in and checked by their schema', () => {
+  const schema: Schema = {
+    type: 'object',
+    required: ['spec'],
+    properties: {
+      metadata: {type: 'object'},
+      spec: {
+        type: 'object',
+        properties: {
+          changes: {type: 'array', items: {type: 'object', properties: {kind: {type: 'string', enum: ['a', 'b']}}}},
+          level: {type: 'integer', default: 3},
+          port: {'x-kubernetes-int-or-string': true},
+          labels: {type: 'object', additionalProperties: {type: 'string'}},
+          open: {type: 'object', 'x-kubernetes-preserve-unknown-fields': true},
+        },
+      },
+    },
+  }
+  const object = {
+    extra: 1,
+    spec: {changes: [{kind: 'a', more: 1}], labels: {x: 'y'}, open: {any: 1}, port: 'http', toString: 1},
+  }
+  settle(schema, object)
+  expect(object).toEqual({
+    spec: {changes: [{kind: 'a'}], labels: {x: 'y'}, open: {any: 1}, port: 'http', level: 3},
+  })
+  expect(misfits(schema, object, '')).toEqual([])
+  const wrong = {spec: {changes: [{kind: 'c'}, 1], level: 'high', labels: {x: 1}, port: true}}
+  expect(misfits(schema, wrong, '').map(({field}) => field)).toEqual([
+    'spec.changes[0].kind',
+    'spec.changes[1]',
+    'spec.level',
+    'spec.labels.x',
+    'spec.port',
+  ])
+  expect(misfits(schema, {}, '')).toMatchObject([{reason: 'FieldValueRequired', field: 'spec'}])
 })
 
 test('ages as kubectl prints them', () => {
