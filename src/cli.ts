@@ -2,6 +2,7 @@ import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import {Config, Errors, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
 import {normalizeArguments} from './cli/arguments.ts'
+import {holdBack} from './cli/program-words.ts'
 import {exitCodes} from './errors/exit-codes.ts'
 
 /** Runs the CLI on the words after its name; sets the exit code. `root` is the folder that holds package.json. */
@@ -10,16 +11,21 @@ export async function run(argv: readonly string[], options: {root: string; devel
   settings.enableAutoTranspile = options.development === true
   // The updater's background process would outlive the CI step (spec oclif.md 3.6).
   process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
+  let words = argv
   try {
     const {root, development = false} = options
     const pjson = packageFor(argv, root, development)
     const config = await Config.load({root, pjson, ignoreManifest: development})
-    await runCommand(prepare(argv, config), config)
+    words = prepare(argv, config)
+    await runCommand([...words], config)
     await flush()
   } catch (error) {
-    await fail(error, argv)
+    await fail(error, argv, words)
   }
 }
+
+/** `ci api-key` has two. */
+const MAX_COMMAND_WORDS = 2
 
 /** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
 const pluginWords = [undefined, 'help', 'update', '--help', '-h']
@@ -39,19 +45,22 @@ function packageFor(argv: readonly string[], root: string, development: boolean)
   return {...pjson, oclif}
 }
 
-/** Inserts the separator before the user's program for the commands that run one. */
+/** The command line as oclif gets it: that of one of our commands by our own rules, anything else as it is. */
 function prepare(argv: readonly string[], config: Config): string[] {
   const words = [...argv]
-  for (let length = words.length; length > 0; length--) {
+  for (let length = 1; length <= MAX_COMMAND_WORDS; length++) {
     const command = config.findCommand(words.slice(0, length).join(':'))
     if (!command) continue
-    if (!command.passthrough) return words
-    return [...words.slice(0, length), ...normalizeArguments(words.slice(length), command.flags)]
+    if (command.pluginName !== config.name) return words
+    const {flags, passthrough = false} = command as typeof command & {passthrough?: boolean}
+    const name = words.slice(0, length).join(' ')
+    const own = normalizeArguments(words.slice(length), {name, flags, passthrough})
+    return [...words.slice(0, length), ...(passthrough ? holdBack(own) : own)]
   }
   return words
 }
 
-async function fail(error: unknown, argv: readonly string[]): Promise<void> {
+async function fail(error: unknown, argv: readonly string[], words: readonly string[]): Promise<void> {
   // `this.exit`: said what there was to say, and nothing is to be loaded for it.
   if (error instanceof Errors.ExitError) process.exit(error.oclif.exit)
   // Only where something is wrong: a command that works does not load it.
@@ -59,6 +68,8 @@ async function fail(error: unknown, argv: readonly string[]): Promise<void> {
   const report = failureReport(error, argv)
   if (!report) return handle(error as Error)
   showFailure(report, process.stderr, process.env)
+  const {asksForJson, failureJson} = await import('./cli/error-json.ts')
+  if (asksForJson(words)) process.stdout.write(`${failureJson(report)}\n`)
   if (process.env.MIRRORD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)
   process.exitCode = exitCodes[report.exit].code
 }

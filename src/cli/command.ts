@@ -9,4 +9,8 @@ export abstract class MirrordCommand extends Command {
   static requires: readonly Requirement[] = requirements
   /** True when the first word that is not a flag starts the user's program (ruling R5). */
   static passthrough = false
+  /** True for a command that requires nothing, but shows the configuration. */
+  static resolves = false
+  /** What happens to incoming traffic when nobody says (ruling R2). */
+  static incomingDefault: 'steal' | 'mirror' = 'steal'
 }

@@ -3,15 +3,16 @@ import type {SessionRemains} from '../report/publish.ts'
 import type {StoppedSession} from '../session/stop.ts'
 
 /**
- * Writes the report of what was stopped and says where it is. The report's code is loaded only when there is something to
+ * Writes the report of what was stopped; the result is where its pages are. The report's code is loaded only when there is something to
  * report. It never fails a stop.
  */
 export async function reportSessions(
   stopped: readonly StoppedSession[],
   options: {reportDir?: string; version: string; summaryFile?: string},
-): Promise<void> {
+): Promise<string[]> {
   const groups = groupByFolder(stopped, options.reportDir)
-  if (groups.length === 0) return
+  if (groups.length === 0) return []
+  const pages: string[] = []
   const {publishReports} = await import('../report/publish.ts')
   for (const {folder, own, job, remains} of groups) {
     const {html, warnings} = publishReports(remains, {
@@ -22,8 +23,9 @@ export async function reportSessions(
       summaryFile: options.summaryFile,
     })
     for (const warning of warnings) process.stderr.write(`! ${warning}\n`)
-    if (html !== undefined) process.stdout.write(`Report: ${html}\n`)
+    if (html !== undefined) pages.push(html)
   }
+  return pages
 }
 
 interface Group {

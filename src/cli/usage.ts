@@ -1,6 +1,6 @@
 import type {Interfaces} from '@oclif/core'
 import {nearest} from '../config/nearest.ts'
-import type {ErrorReport} from '../errors/mirrord-error.ts'
+import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 
 /** What oclif's parser throws, as far as it is used here. */
 interface ParseError extends Error {
@@ -15,6 +15,11 @@ interface ParseError extends Error {
 const HINT = /\n?See more help with --help$/
 /** What it makes of the message of a flag's own parser (parse.js of @oclif/core 4). */
 const REFUSED = /^Parsing (--\S+) \n\t([^]*)$/
+
+/** An error in the words of a command line; `command` is the command's words. */
+export function usageError(what: string, command: string, advice: readonly string[] = []): MirrordError {
+  return new MirrordError(usage(what, undefined, command, advice))
+}
 
 /** Whether an error is oclif's own about the words of a command line. */
 export function isParseError(error: unknown): error is ParseError {

@@ -1,5 +1,7 @@
 import {Errors, Parser, type Hook} from '@oclif/core'
+import {unshield} from '../cli/arguments.ts'
 import {requirements, type MirrordCommand} from '../cli/command.ts'
+import {heldBack} from '../cli/program-words.ts'
 import {ReportedError} from '../cli/report.ts'
 import {checks, type CheckState} from './checks.ts'
 import {provideContext} from './context.ts'
@@ -9,26 +11,28 @@ import {provideContext} from './context.ts'
  * requires. Everything that goes wrong ends as a CLIError, because oclif swallows any other error of a hook and would run
  * the command (spec oclif.md 5.1).
  */
-const hook: Hook<'prerun'> = async function ({Command, argv}) {
+const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
   const command = Command as unknown as typeof MirrordCommand
   // Commands of oclif's own plugins (help, update) are not ours to gate.
   if (Command.pluginType !== undefined && Command.pluginType !== 'core') return
-  if (command.requires?.length === 0) return
+  if (Command.plugin !== undefined && Command.plugin.name !== config.name) return
+  if (command.requires?.length === 0 && !command.resolves) return
   try {
-    const {flags, raw} = await Parser.parse(argv, {
+    const {flags: given, raw} = await Parser.parse(argv, {
       flags: command.flags,
       args: command.args,
       strict: command.strict,
       '--': true,
       context: undefined,
     })
+    const flags = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, unshield(value)]))
     const {resolveConfig} = await import('../config/index.ts')
-    const words = raw.filter((token) => token.type === 'arg').map((token) => token.input)
+    const words = [...raw.filter((token) => token.type === 'arg').map((token) => token.input), ...heldBack()]
     const resolved = await resolveConfig({
       flags: configFlags(flags),
       env: process.env,
       cwd: process.cwd(),
-      incomingDefault: 'steal',
+      incomingDefault: command.incomingDefault ?? 'steal',
     })
     provideContext({flags, words, resolved})
     const state: CheckState = {config: resolved.config, env: process.env}

@@ -167,7 +167,7 @@ export function mergeFolder(
       format: REPORT_FORMAT,
       version: job.version,
       job: job.id,
-      run: sessions.find(({run}) => run.url ?? run.provider)?.run ?? {},
+      run: sessions.find(({run}) => Object.keys(run).length > 0)?.run ?? {},
       createdAt: job.now,
       sessions,
     },

@@ -14,6 +14,9 @@ const ciRun = z
     provider: z.string().optional().describe("The CI system's name."),
     url: z.string().optional().describe('The page of the run.'),
     job: z.string().optional().describe("The job's name there."),
+    pipeline: z.string().optional().describe('The pipeline or workflow, also as `ci start --pipeline` names it.'),
+    trigger: z.string().optional().describe('What started the run, also as `ci start --triggered-by` says.'),
+    environment: z.string().optional().describe('What is tested against, as `ci start --environment` says.'),
   })
   .describe("The CI system's run; empty outside of any.")
 

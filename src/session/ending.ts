@@ -3,8 +3,8 @@ import type {Trap} from '../trap/trap.ts'
 import {deferred, within} from '../util/time.ts'
 import type {SessionRecord} from './state.ts'
 
-/** How long the program's tree has between the first signal and SIGKILL when nobody says another time. */
-export const DEFAULT_GRACE_MS = 10_000
+/** The longest time that the program's tree can be given between the first signal and SIGKILL: the limit of `--grace`. */
+export const MAX_GRACE_MS = 3_600_000
 
 /** Why a session ends. A failure is kept for `ci stop`, or reported by the start. */
 export interface End {
@@ -24,7 +24,7 @@ export class Ending {
   readonly #hurry = new AbortController()
   readonly #impatient = new AbortController()
   #requested?: End
-  #graceMs = DEFAULT_GRACE_MS
+  #graceMs = MAX_GRACE_MS
 
   /** Aborted as soon as an end is asked for: what is under way stops. */
   get signal(): AbortSignal {

@@ -27,6 +27,7 @@ export class Journal {
       session: identify(process.pid)!,
       outputDirectory: spec.outputDirectory,
       report: spec.report,
+      graceMs: spec.config.ci.grace * 1000,
     }
   }
 

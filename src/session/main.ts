@@ -11,9 +11,6 @@ import type {SessionSpec} from './spec.ts'
 // The session process: one for each start. It is told what to do over a private pipe and ends when all is undone.
 process.title = 'mirrord-session'
 
-/** Grace of the program when the session ends because its launcher or its machine goes away. */
-const GRACE_MS = 10_000
-
 // Half-open: a launcher that cancels ends its side, and is still told what became of the start.
 const pipe = new net.Socket({fd: LAUNCH_FD, allowHalfOpen: true})
 let running: {session: Session; spec: SessionSpec; ready: boolean} | undefined
@@ -27,7 +24,8 @@ readLines<LaunchRequest>(
   () => {
     // The launcher is gone: before `ready` its start is cancelled; in the foreground the session lives as long as it.
     if (!running) process.exit(1)
-    if (!running.ready || running.spec.foreground) void running.session.stop(running.ready ? GRACE_MS : 0)
+    if (!running.ready || running.spec.foreground)
+      void running.session.stop(running.ready ? running.spec.config.ci.grace * 1000 : 0)
   },
 )
 
@@ -50,7 +48,7 @@ function launch(spec: SessionSpec): void {
   }
   process.on('uncaughtException', defect)
   process.on('unhandledRejection', defect)
-  const end = () => session.fail(terminated(spec.program.name), GRACE_MS)
+  const end = () => session.fail(terminated(spec.program.name), spec.config.ci.grace * 1000)
   if (spec.foreground) followGroup(session, end)
   else {
     for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {})

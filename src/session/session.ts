@@ -10,7 +10,7 @@ import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {DataPlane} from './data-plane.ts'
 import {diskFailure} from './disk.ts'
-import {DEFAULT_GRACE_MS, Ending, type End} from './ending.ts'
+import {Ending, MAX_GRACE_MS, type End} from './ending.ts'
 import {
   afterRefusals,
   agentLost,
@@ -59,6 +59,8 @@ export class Session {
   readonly #ended = deferred<ErrorReport | undefined>()
   readonly #journal: Journal
   readonly #report: ReportFile
+  /** Between the first signal and SIGKILL when nobody says another time. */
+  readonly #graceMs: number
   #trap?: Trap
   #output?: Output
   #dataPlane?: DataPlane
@@ -72,6 +74,7 @@ export class Session {
 
   constructor(spec: SessionSpec, emit: (event: LaunchEvent) => void, log: Log) {
     this.#spec = spec
+    this.#graceMs = spec.config.ci.grace * 1000
     this.#log = log
     this.#teardown = new Teardown(log)
     this.foreground = new Foreground({
@@ -113,7 +116,7 @@ export class Session {
       end = await this.#ending.first
     } catch (error) {
       const failure = toReport(diskFailure(error, this.#directory.path))
-      end = this.#ending.requested ?? {by: 'failure', failure, graceMs: DEFAULT_GRACE_MS}
+      end = this.#ending.requested ?? {by: 'failure', failure, graceMs: this.#graceMs}
     }
     const failure = await this.#end(end, start)
     await this.#output?.finish(this.#ending.impatient)
@@ -230,7 +233,7 @@ export class Session {
       refused: (port, error) => this.#refuse(port, error),
       stopped: () => this.foreground.stopped(),
       continued: () => this.foreground.continued(),
-      outputBroken: (reason) => this.fail(outputBroken(this.#spec.program.name, reason), DEFAULT_GRACE_MS),
+      outputBroken: (reason) => this.fail(outputBroken(this.#spec.program.name, reason), this.#graceMs),
       log: this.#log,
     })
     this.#output = output
@@ -244,7 +247,7 @@ export class Session {
     // The end of the connection has a report of its own.
     if (this.#ending.signal.aborted || error instanceof ConnectionError) return
     const failure = stealRefused(port, error)
-    if (!this.#spec.intercept) return this.#ending.request({by: 'failure', failure, graceMs: DEFAULT_GRACE_MS})
+    if (!this.#spec.intercept) return this.#ending.request({by: 'failure', failure, graceMs: this.#graceMs})
     if (!this.#refused.has(port)) this.#progress.warn(`${failure.what} ${failure.why} The program's listen failed.`)
     this.#refused.set(port, failure)
   }
@@ -254,7 +257,7 @@ export class Session {
     this.#trap = trap
     dataPlane.trap = trap
     this.#journal.update({trap: identify(trap.pid), programPid: trap.programPid})
-    this.#teardown.add('program', DEFAULT_GRACE_MS + 3_600_000, () => this.#ending.endTree(trap))
+    this.#teardown.add('program', MAX_GRACE_MS + 10_000, () => this.#ending.endTree(trap))
     void trap.exited.then((exit) => {
       this.#exit = exit
       this.#journal.update({exit})
@@ -262,7 +265,7 @@ export class Session {
       this.foreground.continued()
       // Like the program alone: what it leaves behind does not hold up its caller.
       if (this.#spec.foreground && (exit.code !== undefined || exit.signal))
-        this.#ending.request({by: 'program', graceMs: DEFAULT_GRACE_MS})
+        this.#ending.request({by: 'program', graceMs: this.#graceMs})
     })
     void trap.ended.then(async ({clean, reason}) => {
       const {name} = this.#spec.program

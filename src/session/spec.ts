@@ -9,7 +9,7 @@ export interface SessionSpec {
   id: string
   job: string
   /** The run of the CI system; empty outside of any. */
-  run: Pick<Partial<CiRun>, 'provider' | 'url' | 'job'>
+  run: Partial<CiRun> & {environment?: string}
   /** Unique among the live sessions of the job. */
   name: string
   /** The session's state directory, made by the launcher. */

@@ -23,6 +23,8 @@ export interface StartRequest {
   config: Config
   /** What the user was told of the configuration. */
   warnings: readonly string[]
+  /** What the user says of the CI run, in the place of what its system says. */
+  run?: Pick<SessionSpec['run'], 'environment' | 'pipeline' | 'trigger'>
   /** The program and its arguments, as typed. */
   words: readonly string[]
   cwd: string
@@ -82,12 +84,20 @@ async function launch(
           program.name,
           config.ci.output_dir === undefined,
         )
-  const {provider, url, job} = detectCi(env) ?? {}
+  const {provider, url, job, pipeline, trigger} = detectCi(env) ?? {}
+  const {run = {}} = request
   const spec: SessionSpec = {
     version: request.version,
     id: directory.id,
     job: found.job,
-    run: {provider, url, job},
+    run: {
+      provider,
+      url,
+      job,
+      environment: run.environment,
+      pipeline: run.pipeline ?? pipeline,
+      trigger: run.trigger ?? trigger,
+    },
     name: found.name,
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),

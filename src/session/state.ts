@@ -51,6 +51,8 @@ export interface SessionRecord {
   outputDirectory?: string
   /** Where the job's report goes. */
   report?: ReportPlace
+  /** Between the first signal to the program's tree and SIGKILL when nobody says another time; 10,000 where it is absent. */
+  graceMs?: number
   /** How the program ended. */
   exit?: {code?: number; signal?: NodeJS.Signals}
   /** What ended the session: its program by itself, a request (`ci stop`, a cancelled start), or a failure of anything else. */

@@ -21,6 +21,8 @@ const GONE_MS = 5000
 const COLLECT_MS = 5000
 /** An init that has left a zombie of this age will not collect ours either. */
 const OLD_ORPHAN_S = 60
+/** Of a session whose record does not say it: an older version's. */
+const DEFAULT_GRACE_MS = 10_000
 /** The grace that a cancelled stop leaves the program. */
 const HURRY_GRACE_MS = 2000
 /** A cancelled stop returns after this time: GitHub kills 7.5 s after its SIGINT, 2.5 s of them after its SIGTERM. */
@@ -97,7 +99,7 @@ async function readBorn(
 }
 
 async function askToStop(directory: SessionDirectory, record: SessionRecord, options: StopOptions): Promise<LastWord> {
-  const {graceMs, signal, hurry} = options
+  const {graceMs = record.graceMs ?? DEFAULT_GRACE_MS, signal, hurry} = options
   const birthMs = options.birthMs ?? BIRTH_MS
   const ended = deferred<ControlReply | undefined>()
   let closed = false

@@ -30,8 +30,8 @@ export interface StoppedSession {
 export interface StopOptions {
   /** Only the sessions of these names. */
   names?: readonly string[]
-  /** Time between the first signal and SIGKILL. */
-  graceMs: number
+  /** Time between the first signal and SIGKILL. Default: what the session was started with. */
+  graceMs?: number
   /** The first signal to the program's tree. Default SIGTERM. */
   signal?: NodeJS.Signals
   /** Aborting cuts the remaining grace to 2 s: a cancelled CI job has about 7 s (design 5). */

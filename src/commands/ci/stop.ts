@@ -1,7 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {MirrordCommand} from '../../cli/command.ts'
 import {endingSignal} from '../../cli/ending-signal.ts'
-import {reportStop} from '../../cli/stop-output.ts'
+import {showStop, stopJson, stopStatus} from '../../cli/stop-output.ts'
 import {reportSessions} from '../../cli/stop-report.ts'
 import {stopJobs} from '../../session/stop.ts'
 
@@ -23,11 +23,10 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
   }
   static override flags = {
     grace: Flags.integer({
-      default: 10,
       min: 0,
       max: 3600,
       helpValue: 'SECONDS',
-      summary: 'time between the first signal and SIGKILL',
+      summary: "time between the first signal and SIGKILL [default: the session's own, 10]",
     }),
     signal: Flags.string({
       default: 'SIGTERM',
@@ -44,6 +43,7 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
       helpValue: 'DIR',
       summary: "where the job's report goes [default: ci.report_dir, or beside the program's output]",
     }),
+    json: Flags.boolean({summary: 'the result, or the error, as a JSON object on stdout'}),
   }
   static override requires = []
 
@@ -59,16 +59,21 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
     const stopped = await stopJobs(process.env, {
       allJobs: flags['all-jobs'],
       names: argv as string[],
-      graceMs: flags.grace * 1000,
+      graceMs: flags.grace === undefined ? undefined : flags.grace * 1000,
       signal: endingSignal(flags.signal),
       hurry: hurry.signal,
     })
-    const status = await reportStop(stopped, {failOnError: flags['fail-on-error'], cancelled})
-    await reportSessions(stopped, {
+    const verdict = {failOnError: flags['fail-on-error'], cancelled}
+    const {json} = flags
+    await showStop(stopped, json)
+    const reports = await reportSessions(stopped, {
       reportDir: flags['report-dir'],
       version: this.config.version,
       summaryFile: process.env.GITHUB_STEP_SUMMARY || undefined,
     })
+    const status = stopStatus(stopped, verdict)
+    if (json) this.log(stopJson(stopped, {reports, status}))
+    else for (const html of reports) this.log(`Report: ${html}`)
     this.exit(status)
   }
 }

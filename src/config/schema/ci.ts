@@ -1,3 +1,4 @@
+import {z} from 'zod'
 import {field, section} from '../meta.ts'
 import {byteSize, text} from '../scalars.ts'
 import {readySection} from './ready.ts'
@@ -6,6 +7,10 @@ import {readySection} from './ready.ts'
 export const ciSection = section(
   {
     output_dir: field(text().optional(), {doc: "Directory for the program's output; <tmp>/mirrord by default."}),
+    grace: field(z.int().min(0).max(3600).default(10), {
+      doc: 'Seconds between the first signal to the program and SIGKILL when its session ends; `ci stop --grace` overrides it.',
+      flags: {grace: true},
+    }),
     log_max: field(byteSize().optional(), {
       doc: 'Size at which stdout, stderr and mirrord.log are rotated (NAME becomes NAME.1): bytes, or a number with K, M or G; never by default.',
       flags: {'log-max': true},

@@ -103,13 +103,13 @@ describe('ci start in GitHub Actions', () => {
     const env = {...github, GITHUB_WORKSPACE: cli.folder}
     const {code, stderr} = await cli.run(['ci', 'start', '-f', 'mirrord.toml', 'node'], {env})
     expect(code).toBe(30)
-    expect(stderr).toContain('\n::error title=mirrord%3A CONFIG_SYNTAX,file=mirrord.toml,line=2,col=11::')
+    expect(stderr).toContain('\n::error title=mirrord%3A CONFIG_SYNTAX,file=mirrord.toml,line=2,col=10::')
   })
 
   it('shows a wrong command line beside the run, as everything else', async () => {
     const {code, stderr} = await cli.run(['ci', 'start', '--traget', 'pod/x', 'node'], {env: github})
     expect(code).toBe(2)
-    expect(stderr).toContain('\n::error title=mirrord%3A USAGE::Nonexistent flag: --traget.')
+    expect(stderr).toContain('\n::error title=mirrord%3A USAGE::There is no flag --traget.')
   })
 
   it('groups the progress only when there is some, on stderr', async () => {

@@ -74,9 +74,58 @@ describe('ci api-key', () => {
   })
 })
 
+describe('--json', () => {
+  const parse = (text: string) => JSON.parse(text) as Record<string, unknown>
+
+  it('gives the result of a stop as one object', async () => {
+    const {code, stdout, stderr} = await mirrord(['ci', 'stop', '--json'])
+    expect([code, parse(stdout), stderr]).toEqual([0, {sessions: [], reports: [], exit: 0}, ''])
+  })
+
+  it.each([
+    ['a wrong flag', ['ci', 'start', '--json', '--nope', 'node'], 'USAGE', exitCodes.usage.code],
+    ['a missing program', ['ci', 'start', '--json'], 'USAGE', exitCodes.usage.code],
+    ['an impossible pair', ['ci', 'start', '--json', '--foreground', 'node'], 'USAGE', exitCodes.usage.code],
+    ['no kubeconfig', ['ci', 'start', '--json', 'node'], 'KUBECONFIG_MISSING', exitCodes.kubeconfig.code],
+    ['an unknown session', ['ci', 'stop', '--json', 'nobody'], 'SESSION_NOT_FOUND', exitCodes.sessionNotFound.code],
+  ])('gives an error as one object, and to people on stderr: %s', async (_name, args, error, exit) => {
+    const {code, stdout, stderr} = await mirrord(args)
+    expect([code, parse(stdout)]).toMatchObject([
+      exit,
+      {error: {code: error, exit, what: expect.any(String) as unknown}},
+    ])
+    expect(stderr).toContain(`Code: ${error} (exit ${exit})`)
+  })
+
+  it('is nothing when the program has it', async () => {
+    expect(await mirrord(['ci', 'start', '--', 'node', '--json'])).toMatchObject({stdout: ''})
+  })
+})
+
+describe('exec', () => {
+  it('[LIF-14] needs a program', async () => {
+    expect(await mirrord(['exec', '-t', 'pod/web'])).toMatchObject({code: 2, stdout: ''})
+  })
+
+  it('says what to do while it cannot mirror', async () => {
+    const {code, stderr} = await mirrord(['exec', '-t', 'pod/web', '--', 'node'])
+    expect(code).toBe(exitCodes.configUnsupported.code)
+    expect(stderr).toContain('give --steal, or "steal" or "off" in the file')
+    expect(stderr).toContain('Next: Set feature.network.incoming.mode, to a value that is named above.')
+  })
+
+  it.each([[['--steal', '-t', 'pod/web']], [[]]])(
+    '[LIF-11] asks for a kubeconfig like ci start with %j',
+    async (flags) => {
+      const {code, stderr} = await mirrord(['exec', ...flags, '--', 'node'])
+      expect([code, stderr]).toEqual([exitCodes.kubeconfig.code, expect.stringContaining('KUBECONFIG_MISSING')])
+    },
+  )
+})
+
 describe('ci start', () => {
   it.each([
-    ['no program', []],
+    ['[LIF-14] no program', []],
     ['nothing after the separator', ['--']],
     ['only flags', ['-t', 'pod/web', '-f']],
     ['an unknown flag before the program', ['--nope', 'node', 'app.js']],
@@ -138,16 +187,31 @@ describe('ci start', () => {
     expect(stdout).toMatch(
       /\$ mirrord ci start \[--target TARGET\] \[-f \[FILE\]\] \[flags\] \[--\]\s+PROGRAM \[ARGUMENTS\]/,
     )
-    for (const title of ['TARGET FLAGS', 'TRAFFIC AND ENVIRONMENT FLAGS', 'AGENT AND CLUSTER FLAGS', 'EXAMPLES'])
+    for (const title of ['TRAFFIC FLAGS', 'READINESS FLAGS', 'AGENT AND CLUSTER FLAGS', 'EXAMPLES'])
       expect(stdout).toContain(title)
     expect(stdout).toContain('$ mirrord ci start --target deployment/ip-visit-counter go run ip-visit-counter.go')
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
     const {default: CiStart} = await import('../../../src/commands/ci/start.ts')
-    for (const flag of Object.keys(CiStart.flags)) expect(stdout).toMatch(new RegExp(`--(\\[no-\\])?${flag}\\b`))
+    for (const flag of Object.keys(CiStart.flags)) expect(stdout).toMatch(new RegExp(`--(\\[?no-\\]?)?${flag}\\b`))
   })
 })
 
 describe('the command line itself', () => {
+  it.each([
+    ['help', 'ci', 'stop'],
+    ['ci', 'stop', '-h'],
+    ['ci', 'stop', 'name', '--help'],
+  ])('shows help without a kubeconfig: %s %s %s', async (...args) => {
+    const {code, stdout} = await mirrord(args)
+    expect(code).toBe(0)
+    expect(stdout).toContain('$ mirrord ci stop [NAME...] [flags]')
+  })
+
+  it('takes ten thousand arguments of a program', async () => {
+    const args = Array.from({length: 10_000}, (_, index) => `ü ${index}`)
+    expect((await mirrord(['ci', 'start', 'node', ...args])).code).toBe(exitCodes.kubeconfig.code)
+  })
+
   it('shows its version', async () => {
     const {version} = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {version: string}
     const {code, stdout} = await mirrord(['--version'])

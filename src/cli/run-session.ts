@@ -1,0 +1,73 @@
+import path from 'node:path'
+import type {ResolvedConfig} from '../config/index.ts'
+import type {LaunchOutcome} from '../session/launch.ts'
+import type {ReadySummary} from '../session/launch-protocol.ts'
+import {startSession} from '../session/start.ts'
+import {grouped, logGroup} from './ci-log.ts'
+import {processSignals} from './signals.ts'
+import {standardError} from './standard-error.ts'
+import {startObserver} from './start-output.ts'
+
+/** What the prerun hook found out, as far as a start needs it. */
+interface Prepared {
+  flags: Readonly<Record<string, unknown>>
+  words: readonly string[]
+  resolved?: ResolvedConfig
+}
+
+/** How a command starts its session. */
+interface Manner {
+  /** The command's words, `ci start`. */
+  name: string
+  /** Of mirrord. */
+  version: string
+  /** The product's folder. */
+  root: string
+  foreground: boolean
+  wait: boolean
+  /** What else is to be said before anything starts. */
+  warnings?: readonly string[]
+}
+
+/** Runs a session and shows its progress on stderr; in the foreground until its program has ended. Errors: those of `startSession`. */
+export async function runSession(
+  {flags, words, resolved}: Prepared,
+  {name, version, root, foreground, wait, warnings = []}: Manner,
+): Promise<LaunchOutcome & {warn(text: string): void}> {
+  const stream = standardError()
+  const progress = startObserver({stream, env: process.env, foreground})
+  const group = logGroup(`mirrord ${name}`, stream, process.env)
+  const observer = grouped(progress, group, foreground)
+  const {config, warnings: ofConfig} = resolved!
+  for (const warning of [...warnings, ...ofConfig]) observer.warning(warning)
+  const outcome = await startSession(
+    {
+      version,
+      config,
+      warnings: ofConfig,
+      run: {
+        environment: flags.environment as string | undefined,
+        pipeline: flags.pipeline as string | undefined,
+        trigger: flags['triggered-by'] as string | undefined,
+      },
+      words,
+      cwd: process.cwd(),
+      env: process.env,
+      lib: path.join(root, 'lib'),
+      foreground,
+      intercept: flags.intercept !== false,
+      wait,
+    },
+    observer,
+    processSignals,
+  ).finally(() => {
+    progress.close()
+    group.close()
+  })
+  return {...outcome, warn: (text) => progress.warning(text)}
+}
+
+/** A background start's result for programs. */
+export function readyJson(summary: ReadySummary): string {
+  return JSON.stringify(summary, undefined, 2)
+}

@@ -1,0 +1,82 @@
+import {readFileSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {describe, expect, test} from 'vitest'
+import {harness, job} from './support/each-test.ts'
+import {expectExit} from './support/harness.ts'
+
+// `mirrord exec`, and what else the command line says to a session.
+
+describe('exec', () => {
+  test('[LIF-11] runs the program in the foreground with its own status, streams and the environment of the target', async () => {
+    const script = 'read line; echo "$line $SERVICE_NAME"; echo err >&2; exit 7'
+    const running = job.spawn(['exec', '-t', 'deployment/echo', '--steal', '--', 'sh', '-c', script], {
+      below: ['sh', '-c', 'echo hello | "$@"', 'sh'],
+    })
+    const {code, stdout, stderr} = await running.result
+    expect([code, stdout]).toEqual([7, expect.stringMatching(/^hello /)])
+    expect(stderr).toContain('err\n')
+    await harness.nothingLeft(job)
+  })
+
+  test('runs with incoming traffic off from the file', async () => {
+    const file = path.join(job.folder, 'mirrord.json')
+    writeFileSync(file, JSON.stringify({target: 'deployment/echo', feature: {network: {incoming: 'off'}}}))
+    const result = await job.run(['exec', '-f', file, 'true'])
+    expectExit(result, 'success')
+    await harness.nothingLeft(job)
+  })
+})
+
+describe('ci start --json', () => {
+  test('gives the session as one object, and ci stop --json what became of it', async () => {
+    const started = await job.run([
+      ...['ci', 'start', '-t', 'deployment/echo', '--json', '--ready', 'started', '--name', 'one'],
+      ...['--environment', 'staging', '--triggered-by', 'a test', 'sleep', '600'],
+    ])
+    expectExit(started, 'success')
+    expect(JSON.parse(started.stdout)).toMatchObject({
+      name: 'one',
+      incoming: 'steal',
+      pod: expect.stringMatching(/^pod\/echo-/) as unknown,
+      outputDirectory: expect.any(String) as unknown,
+    })
+    const stopped = await job.run(['ci', 'stop', '--json'])
+    expectExit(stopped, 'success')
+    const {outputDirectory} = JSON.parse(started.stdout) as {outputDirectory: string}
+    expect(JSON.parse(readFileSync(path.join(outputDirectory, 'report.json'), 'utf8'))).toMatchObject({
+      run: {environment: 'staging', trigger: 'a test'},
+    })
+    const {sessions, reports} = JSON.parse(stopped.stdout) as {sessions: unknown[]; reports: string[]}
+    expect(sessions).toMatchObject([{name: 'one', program: 'sleep', result: 'stopped'}])
+    expect(reports).toHaveLength(1)
+  })
+})
+
+describe('ci start --grace', () => {
+  const stubborn = `trap 'echo asked; sleep 5; echo late' TERM; while :; do sleep 0.1; done`
+
+  test('is the time that a stop gives the program', async () => {
+    expectExit(
+      await job.run([
+        'ci',
+        'start',
+        '-t',
+        'deployment/echo',
+        '--ready',
+        'started',
+        '--grace',
+        '0',
+        'sh',
+        '-c',
+        stubborn,
+      ]),
+      'success',
+    )
+    const stopped = await job.run(['ci', 'stop', '--json'])
+    expectExit(stopped, 'success')
+    const {sessions} = JSON.parse(stopped.stdout) as {sessions: {outputDirectory: string}[]}
+    // With the default of ten seconds it would have come to that.
+    expect(readFileSync(path.join(sessions[0]!.outputDirectory, 'stdout'), 'utf8')).not.toContain('late')
+    await harness.nothingLeft(job)
+  })
+})
