@@ -4,6 +4,7 @@ import {usageError} from './usage.ts'
 /** What the walk over a command line needs to know of a command's flag, as oclif declares it. */
 export interface FlagShape {
   char?: string
+  aliases?: readonly string[]
   type: 'boolean' | 'option'
   allowNo?: boolean
   multiple?: boolean
@@ -56,6 +57,8 @@ export function unshield(value: unknown): unknown {
 class Walk {
   readonly #command: CommandShape
   readonly #byChar: ReadonlyMap<string, string>
+  /** Every long form, aliases too, with the flag's own name. */
+  readonly #byLong: ReadonlyMap<string, string>
   readonly #seen = new Set<string>()
   readonly #out: string[] = []
   #rest: string[] = []
@@ -65,6 +68,9 @@ class Walk {
     this.#command = command
     const chars = Object.entries(command.flags).flatMap(([name, {char}]) => (char ? [[char, name] as const] : []))
     this.#byChar = new Map(chars)
+    this.#byLong = new Map(
+      Object.entries(command.flags).flatMap(([name, {aliases = []}]) => [name, ...aliases].map((long) => [long, name])),
+    )
   }
 
   run(words: readonly string[]): string[] {
@@ -86,11 +92,11 @@ class Walk {
     const equals = word.indexOf('=')
     const typed = word.slice(2, equals === -1 ? undefined : equals)
     const value = equals === -1 ? undefined : word.slice(equals + 1)
-    const {flags} = this.#command
     if (typed === 'help' && value === undefined) return void (this.#help = true)
-    if (Object.hasOwn(flags, typed)) return this.#flag(typed, value)
-    const positive = typed.startsWith('no-') ? typed.slice(3) : ''
-    if (!Object.hasOwn(flags, positive) || !flags[positive]!.allowNo) throw this.#unknown(`--${typed}`)
+    const name = this.#byLong.get(typed)
+    if (name !== undefined) return this.#flag(name, value)
+    const positive = this.#byLong.get(typed.replace(/^no-/, ''))
+    if (positive === undefined || !this.#command.flags[positive]!.allowNo) throw this.#unknown(`--${typed}`)
     if (value !== undefined) throw this.#wrong(`--${typed} takes no value.`)
     this.#emit(positive, `--no-${positive}`)
   }
@@ -141,7 +147,7 @@ class Walk {
   #looksLikeFlag(value: string): boolean {
     if (!value.startsWith('--')) return value.startsWith('-') && this.#byChar.has(value.charAt(1))
     const name = value.slice(2)
-    return Object.hasOwn(this.#command.flags, name) || Object.hasOwn(this.#command.flags, name.replace(/^no-/, ''))
+    return this.#byLong.has(name) || this.#byLong.has(name.replace(/^no-/, ''))
   }
 
   #emit(name: string, word: string): void {

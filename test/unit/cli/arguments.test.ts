@@ -4,6 +4,7 @@ import {normalizeArguments, unshield, type CommandShape} from '../../../src/cli/
 import CiLogs from '../../../src/commands/ci/logs.ts'
 import CiStart from '../../../src/commands/ci/start.ts'
 import Exec from '../../../src/commands/exec.ts'
+import Ls from '../../../src/commands/ls.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 
 const start: CommandShape = {name: 'ci start', flags: CiStart.flags, passthrough: true}
@@ -11,7 +12,6 @@ const words = (line: string | readonly string[]) =>
   typeof line === 'string' ? line.split(' ').filter(Boolean) : [...line]
 const normal = (line: string | readonly string[], command = start) => normalizeArguments(words(line), command)
 const file = '--config-file=./.mirrord/mirrord.json'
-const certificates = '--accept-invalid-certificates'
 
 /** What oclif makes of it: the flags that were given, and the program with its arguments. */
 async function parsed(line: string | readonly string[]) {
@@ -183,6 +183,9 @@ describe('the words of a command line', () => {
     expect(normal('server -f --tail 5', logs)).toEqual(['server', '--follow', '--tail=5'])
     expect(normal('-f server', logs)).toEqual(['--follow', 'server'])
     expect(normal('-f -- -server', logs)).toEqual(['--follow', '--', '-server'])
+    const ls = {name: 'ls', flags: Ls.flags, passthrough: false}
+    expect(normal('--namespace shop -t pod', ls)).toEqual(['--target-namespace=shop', '--target-type=pod'])
+    expect(refusal('--namespace shop -n x', ls)).toMatchObject({what: '--target-namespace is given more than once.'})
     expect(refusal('server -z', logs)).toMatchObject({next: ['See what there is: mirrord ci logs --help']})
   })
 
