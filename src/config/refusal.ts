@@ -27,13 +27,24 @@ export function refusal(
         ? `The configuration is invalid${count}.`
         : `The configuration asks for something that this version does not do${count}.`,
     why: sentences.length === 1 ? sentences[0] : undefined,
-    next: [
-      ...(invalid.length > 0 ? [`Correct ${paths(invalid)}.`] : []),
-      ...(unsupported.length > 0 ? [`Leave out ${paths(unsupported)}.`] : []),
-    ],
+    next: [...(invalid.length > 0 ? [`Correct ${paths(invalid)}.`] : []), ...remedies(unsupported, origins, paths)],
     detail: sentences.length > 1 ? sentences.join('\n') : undefined,
     places: shown.flatMap((problem) => placesOf(problem, origins, file)),
   })
+}
+
+/** What nobody has set cannot be left out: there it is the default that asks for too much. */
+function remedies(
+  unsupported: readonly Problem[],
+  origins: ReadonlyMap<string, Origin>,
+  paths: (some: readonly Problem[]) => string,
+): string[] {
+  const byDefault = unsupported.filter((problem) => !problem.paths && !nearestOrigin(problem.path, origins))
+  const set = unsupported.filter((problem) => !byDefault.includes(problem))
+  return [
+    ...(set.length > 0 ? [`Leave out ${paths(set)}.`] : []),
+    ...(byDefault.length > 0 ? [`Set ${paths(byDefault)}, to a value that is named above.`] : []),
+  ]
 }
 
 /** Where the file is at fault; nothing for a value of a flag, of a variable, or of no source. */

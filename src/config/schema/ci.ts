@@ -10,6 +10,7 @@ export const ciSection = section(
     grace: field(z.int().min(0).max(3600).default(10), {
       doc: 'Seconds between the first signal to the program and SIGKILL when its session ends; `ci stop --grace` overrides it.',
       flags: {grace: true},
+      compare: 'ours',
     }),
     log_max: field(byteSize().optional(), {
       doc: 'Size at which stdout, stderr and mirrord.log are rotated (NAME becomes NAME.1): bytes, or a number with K, M or G; never by default.',
