@@ -36,6 +36,8 @@ export interface FieldMeta {
   complete?: (value: unknown, env: Environment) => {value: unknown; origin?: string} | undefined
   /** Turns a value back into what a file says for it; without it the value itself is such. */
   toFile?: (value: unknown) => unknown
+  /** The value as people read it, where that is shorter than what a file says. */
+  toText?: (value: unknown) => string
   /** What a file may say, for the JSON Schema; needed where the key's type reads it by code. */
   input?: z.ZodType
   /** Valid values as a file says them: for the reference, editors, and tests of keys whose texts have a syntax. */

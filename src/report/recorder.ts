@@ -4,7 +4,7 @@ import {LATENCY_BOUNDS_MS, OTHER, REPORT_FORMAT} from './format.ts'
 import {Names} from './names.ts'
 import {pathTemplate} from './path-template.ts'
 import {Rows} from './rows.ts'
-import {withoutSecrets, withoutUserInfo} from './secrets.ts'
+import {withoutSecrets, withoutUserInfo} from '../util/secrets.ts'
 import type {SessionReport} from './schema.ts'
 
 type Route = SessionReport['incoming']['routes'][number]

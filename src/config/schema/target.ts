@@ -1,7 +1,7 @@
 import {z} from 'zod'
 import {field, isRecord, section} from '../meta.ts'
 import {kubernetesName, text} from '../scalars.ts'
-import {operatorKinds, readTarget, targetKeys, targetObject, type AnyTarget} from '../target.ts'
+import {formatTarget, operatorKinds, readTarget, targetKeys, targetObject, type AnyTarget} from '../target.ts'
 
 const path = z.unknown().transform((value, context): AnyTarget => {
   const reading = readTarget(value)
@@ -27,6 +27,7 @@ export const targetSection = section(
       fromText: (value) => value,
       input,
       toFile: (value) => targetObject(value as AnyTarget),
+      toText: (value) => formatTarget(value as AnyTarget),
       examples: ['pod/web-0', 'deployment/shop/container/web', {deployment: 'shop'}, 'targetless'],
       later: [
         {feature: 'cluster', what: 'targets of the kind rollout', asks: isA(['rollout'])},
