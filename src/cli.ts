@@ -30,7 +30,11 @@ const MAX_COMMAND_WORDS = 2
 /** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
 const pluginWords = [undefined, 'help', 'update', '--help', '-h']
 
-const developmentHooks = {prerun: './src/hooks/prerun.ts', command_not_found: './src/hooks/command-not-found.ts'}
+const developmentSources = {
+  commands: './src/commands',
+  hooks: {prerun: './src/hooks/prerun.ts', command_not_found: './src/hooks/command-not-found.ts'},
+  helpClass: './src/cli/help.ts',
+}
 
 /**
  * package.json as oclif reads it, without the plugins where the command line cannot need them: loading them takes longer
@@ -41,7 +45,7 @@ function packageFor(argv: readonly string[], root: string, development: boolean)
   const oclif = {...pjson.oclif}
   if (!pluginWords.includes(argv[0])) oclif.plugins = []
   // Sources instead of the build: Node itself strips their types.
-  if (development) Object.assign(oclif, {commands: './src/commands', hooks: developmentHooks})
+  if (development) Object.assign(oclif, developmentSources)
   return {...pjson, oclif}
 }
 
@@ -67,7 +71,7 @@ async function fail(error: unknown, argv: readonly string[], words: readonly str
   const {failureReport, showFailure} = await import('./cli/failure.ts')
   const report = failureReport(error, argv)
   if (!report) return handle(error as Error)
-  showFailure(report, process.stderr, process.env)
+  showFailure(report, {stream: process.stderr, env: process.env, argv})
   const {asksForJson, failureJson} = await import('./cli/error-json.ts')
   if (asksForJson(words)) process.stdout.write(`${failureJson(report)}\n`)
   if (process.env.MIRRORD_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`)

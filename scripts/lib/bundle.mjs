@@ -47,7 +47,7 @@ function* sources(folder) {
 
 /** The modules that something loads by path: oclif, bin/run.js, the session's launcher, users of the protocol. */
 export function entryPoints(root) {
-  const single = ['src/cli.ts', 'src/session/main.ts', 'src/protocol/index.ts'].map((file) => join(root, file))
+  const single = ['src/cli.ts', 'src/cli/help.ts', 'src/session/main.ts', 'src/protocol/index.ts'].map((file) => join(root, file))
   return [
     ...sources(join(root, 'src/commands')),
     ...sources(join(root, 'src/hooks')),

@@ -3,6 +3,7 @@ import {annotationsOf, formatOutputs, systemOf, type CiSystem} from '../ci/index
 import type {ErrorReport} from '../errors/mirrord-error.ts'
 import type {LaunchObserver} from '../session/launch.ts'
 import type {ReadySummary} from '../session/launch-protocol.ts'
+import {progressMode} from './progress-mode.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -22,7 +23,9 @@ export interface LogGroup {
  * GitLab nests groups, so that ours would end one that the job has opened around us.
  */
 export function logGroup(title: string, stream: NodeJS.WritableStream, env: Environment): LogGroup {
-  const dialect = env.MIRRORD_CI_GROUPS === 'off' ? undefined : system(env)?.dialect
+  // Marks would be no JSON, and a silent start has nothing to group.
+  const plain = env.MIRRORD_CI_GROUPS === 'off' || ['json', 'off'].includes(progressMode(env).mode)
+  const dialect = plain ? undefined : system(env)?.dialect
   const name = `mirrord_${process.pid}`
   let state: 'before' | 'open' | 'closed' = dialect ? 'before' : 'closed'
   return {

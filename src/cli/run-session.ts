@@ -35,11 +35,14 @@ export async function runSession(
   {name, version, root, foreground, wait, warnings = []}: Manner,
 ): Promise<LaunchOutcome & {warn(text: string): void}> {
   const stream = standardError()
-  const progress = startObserver({stream, env: process.env, foreground})
-  const group = logGroup(`mirrord ${name}`, stream, process.env)
+  const title = `mirrord ${name}`
+  const progress = startObserver({stream, env: process.env, foreground, title})
+  const group = logGroup(title, stream, process.env)
   const observer = grouped(progress, group, foreground)
   const {config, warnings: ofConfig} = resolved!
-  for (const warning of [...warnings, ...ofConfig]) observer.warning(warning)
+  for (const warning of [...warnings, ...containerWarnings(words[0] ?? '', name), ...ofConfig])
+    observer.warning(warning)
+  let succeeded = false
   const outcome = await startSession(
     {
       version,
@@ -60,11 +63,26 @@ export async function runSession(
     },
     observer,
     processSignals,
-  ).finally(() => {
-    progress.close()
-    group.close()
-  })
+  )
+    .then((ended) => {
+      succeeded = true
+      return ended
+    })
+    .finally(() => {
+      progress.close(succeeded)
+      group.close()
+    })
   return {...outcome, warn: (text) => progress.warning(text)}
+}
+
+/** What a container runtime starts is no child of it, and not intercepted. */
+function containerWarnings(program: string, command: string): string[] {
+  const [runtime] = /docker|podman|nerdctl/.exec(program) ?? []
+  if (runtime === undefined) return []
+  const instead = command === 'exec' ? 'mirrord container' : 'mirrord ci container'
+  return [
+    `Only ${program} itself is intercepted, not the containers that it starts: for those, \`${instead} -- ${runtime} run …\`.`,
+  ]
 }
 
 /** A background start's result for programs. */

@@ -2,6 +2,8 @@ import yoctoSpinner, {type Spinner} from 'yocto-spinner'
 import type {LaunchObserver} from '../session/launch.ts'
 import type {ReadySummary} from '../session/launch-protocol.ts'
 import {colorFor} from '../util/color.ts'
+import {jsonObserver} from './progress-json.ts'
+import {progressMode} from './progress-mode.ts'
 
 /** Where a start's progress is shown, and how. */
 export interface StartOutput {
@@ -9,15 +11,30 @@ export interface StartOutput {
   env: Readonly<Record<string, string | undefined>>
   /** From the moment the program runs the terminal is the program's: no spinner then. */
   foreground: boolean
+  /** The command, as its task is called in JSON. */
+  title: string
 }
 
-/**
- * Shows a start's progress, one line a phase with its duration; on a terminal a spinner says what is waited for. `close`
- * ends the spinner and must be called whatever became of the start.
- */
-export function startObserver({stream, env, foreground}: StartOutput): LaunchObserver & {close(): void} {
-  const color = colorFor(stream, env)
-  const spinner = interactive(stream, env) ? yoctoSpinner({stream, handleSignals: false}) : undefined
+/** Told of a start; `close` must be called whatever became of it. */
+type StartObserver = LaunchObserver & {close(succeeded: boolean): void}
+
+/** Shows a start's progress as MIRRORD_PROGRESS_MODE says. */
+export function startObserver(output: StartOutput): StartObserver {
+  const {mode, warning} = progressMode(output.env)
+  const observer =
+    mode === 'off' ? silent : mode === 'json' ? jsonObserver(output.stream, output) : lineObserver(output, mode)
+  if (warning !== undefined) observer.warning(warning)
+  return observer
+}
+
+const nothing = () => {}
+const silent: StartObserver = {phase: nothing, waiting: nothing, warning: nothing, ready: nothing, close: nothing}
+
+/** One line a phase with its duration; on a terminal a spinner says what is waited for, but not in the simple mode. */
+function lineObserver({stream, env, foreground}: StartOutput, mode: 'standard' | 'simple'): StartObserver {
+  const color = colorFor(stream, mode === 'simple' ? {...env, NO_COLOR: '1'} : env)
+  const spinner =
+    mode === 'standard' && interactive(stream, env) ? yoctoSpinner({stream, handleSignals: false}) : undefined
   let shared = false
   /** Lines go between two pictures of the spinner. */
   const line = (text: string) => {

@@ -25,7 +25,8 @@ export async function showStop(stopped: readonly StoppedSession[], json: boolean
   }
   group.close()
   // After the group: what failed must be seen without opening it.
-  for (const {failure} of stopped) if (failure) showFailure(failure, process.stderr, process.env)
+  for (const {failure} of stopped)
+    if (failure) showFailure(failure, {stream: process.stderr, env: process.env, argv: ['ci', 'stop']})
 }
 
 /** The exit code of a stop: that of the first session that had failed, else 0. */

@@ -52,6 +52,49 @@ describe('ci start --json', () => {
   })
 })
 
+describe('[LIF-36] MIRRORD_PROGRESS_MODE', () => {
+  const start = ['ci', 'start', '-t', 'deployment/echo', '--ready', 'started', 'sleep', '600']
+  const result = (mode: string) => job.run(start, {env: {MIRRORD_PROGRESS_MODE: mode}})
+
+  test('json: every line of stderr is an object; stdout is as ever', async () => {
+    const {code, stdout, stderr} = await result('json')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^Incoming: .*\nOutput: .*\nProgram: .*\nStop it: .*\n$/)
+    const lines = stderr.trimEnd().split('\n')
+    const messages = lines.map((line) => JSON.parse(line) as {type: string; name: string})
+    expect(messages[0]).toEqual({type: 'NewTask', name: 'mirrord ci start', parent: null})
+    expect(messages.at(-1)).toMatchObject({type: 'FinishedTask', name: 'mirrord ci start', success: true})
+  })
+
+  test('json: also when it fails', async () => {
+    const env = {MIRRORD_PROGRESS_MODE: 'json'}
+    const {code, stdout, stderr} = await job.run(['ci', 'start', '-t', 'deployment/nobody', 'true'], {env})
+    expect([code, stdout]).toEqual([43, ''])
+    const messages = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as {message: string})
+    expect(messages.at(-1)).toMatchObject({type: 'FinishedTask', name: 'mirrord ci start', success: false})
+    expect(messages.at(-1)!.message).toContain('TARGET_NOT_FOUND')
+  })
+
+  test('off: stderr is empty, stdout is as ever', async () => {
+    expect(await result('off')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('Stop it:') as unknown,
+    })
+  })
+})
+
+test('a container runtime as the program gets a hint', async () => {
+  const docker = path.join(job.folder, 'docker')
+  writeFileSync(docker, '#!/bin/sh\nexit 0\n', {mode: 0o755})
+  const result = await job.run(['exec', '--steal', '-t', 'deployment/echo', '--', docker, 'run', 'image'])
+  expectExit(result, 'success')
+  expect(result.stderr).toContain('`mirrord container -- docker run …`')
+})
+
 describe('ci start --grace', () => {
   const stubborn = `trap 'echo asked; sleep 5; echo late' TERM; while :; do sleep 0.1; done`
 

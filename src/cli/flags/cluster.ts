@@ -6,8 +6,6 @@ const MAX_SECONDS = 65_535
 
 /** How the cluster is reached and the agent made: what few need, so last in every help. */
 export const clusterFlags = {
-  context: Flags.string({...agent, helpValue: 'NAME', summary: 'context of the kubeconfig'}),
-  kubeconfig: Flags.string({...agent, helpValue: 'FILE', summary: 'kubeconfig file'}),
   'accept-invalid-certificates': Flags.boolean({
     char: 'c',
     ...agent,
@@ -15,6 +13,8 @@ export const clusterFlags = {
     helpLabel: '-c, --accept-invalid-certificates[=false]',
     summary: "do not verify the cluster's certificate",
   }),
+  context: Flags.string({...agent, helpValue: 'NAME', summary: 'context of the kubeconfig'}),
+  kubeconfig: Flags.string({...agent, helpValue: 'FILE', summary: 'kubeconfig file'}),
   'agent-namespace': Flags.string({char: 'a', ...agent, helpValue: 'NAME', summary: 'namespace of the agent'}),
   'agent-image': Flags.string({char: 'i', ...agent, helpValue: 'IMAGE', summary: 'image of the agent'}),
   'agent-log-level': Flags.string({char: 'l', ...agent, helpValue: 'FILTER', summary: "the agent's log filter"}),

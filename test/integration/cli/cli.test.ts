@@ -196,6 +196,31 @@ describe('ci start', () => {
   })
 })
 
+describe('the help of every command', async () => {
+  const {commands} = JSON.parse(readFileSync(path.join(root, 'oclif.manifest.json'), 'utf8')) as {
+    commands: Record<
+      string,
+      {flags: Record<string, {summary?: string; hidden?: boolean}>; summary?: string; examples?: string[]}
+    >
+  }
+
+  it.each(Object.entries(commands))('%s: fits, says what each flag is, and has examples', async (id, command) => {
+    const {code, stdout, stderr} = await mirrord([...id.split(':'), '--help'], {env: {KUBECONFIG: '/nowhere'}})
+    expect([code, stderr]).toEqual([0, ''])
+    const lines = stdout.split('\n')
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100)
+    // What few need has a title of its own, below the first screen.
+    const group = lines.findIndex((line) => /^[A-Z ]+ FLAGS$/.test(line))
+    expect(group === -1 ? lines.length : group).toBeLessThanOrEqual(42)
+    expect(command.summary).toBeTruthy()
+    expect(command.examples?.length).toBeGreaterThan(0)
+    for (const [name, {summary}] of Object.entries(command.flags)) {
+      expect(summary, name).toMatch(/^[^A-Z\s].*[^.]$/)
+      expect(stdout).toMatch(new RegExp(`--(\\[?no-\\]?)?${name}\\b`))
+    }
+  })
+})
+
 describe('the command line itself', () => {
   it.each([
     ['help', 'ci', 'stop'],
