@@ -2,6 +2,8 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {z} from 'zod'
 import {exitCodes, type ExitCodeName} from '../src/errors/exit-codes.ts'
+import {configurationPage, keysTable, quirksTable, withGenerated} from './lib/config-docs.ts'
+import {configSchema} from './lib/config-schema.ts'
 import {jobReportSchema, sessionReportSchema} from '../src/report/schema.ts'
 
 /** The exit-code reference, from the one table. */
@@ -30,14 +32,22 @@ export function reportSchema(): string {
   return `${JSON.stringify({title: 'Reports of mirrord for CI', ...schema}, undefined, 2)}\n`
 }
 
+const root = path.join(import.meta.dirname, '..')
+
 /** Every generated page by its path in the repository. */
 export const pages: Readonly<Record<string, () => string>> = {
   'docs/exit-codes.md': exitCodesPage,
   'docs/report.schema.json': reportSchema,
+  'docs/configuration.md': configurationPage,
+  'docs/compatibility.md': () =>
+    withGenerated(readFileSync(path.join(root, 'docs/compatibility.md'), 'utf8'), {
+      keys: keysTable,
+      quirks: quirksTable,
+    }),
+  'schema/mirrord-schema.json': configSchema,
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const root = path.join(import.meta.dirname, '..')
   for (const [file, page] of Object.entries(pages)) {
     const target = path.join(root, file)
     let old: string | undefined

@@ -13,7 +13,9 @@ const image = z
   })
   .default({})
   .transform((value) =>
-    typeof value === 'string' ? value : `${value.registry ?? defaultAgentImage.registry}:${value.tag ?? defaultAgentImage.tag}`,
+    typeof value === 'string'
+      ? value
+      : `${value.registry ?? defaultAgentImage.registry}:${value.tag ?? defaultAgentImage.tag}`,
   )
 
 const imageVariables = [
@@ -44,7 +46,10 @@ export const agentSection = section(
       env: 'MIRRORD_AGENT_RUST_LOG',
       flags: {'agent-log-level': true},
     }),
-    json_log: field(z.boolean().default(false), {doc: 'Log of the agent as JSON lines.', env: 'MIRRORD_AGENT_JSON_LOG'}),
+    json_log: field(z.boolean().default(false), {
+      doc: 'Log of the agent as JSON lines.',
+      env: 'MIRRORD_AGENT_JSON_LOG',
+    }),
     namespace: field(kubernetesName().optional(), {
       doc: "Namespace in which the agent's Job is created; the context's by default.",
       env: 'MIRRORD_AGENT_NAMESPACE',
@@ -73,7 +78,9 @@ export const agentSection = section(
       doc: 'When the kubelet pulls the image.',
       env: 'MIRRORD_AGENT_IMAGE_PULL_POLICY',
     }),
-    image_pull_secrets: field(z.array(z.strictObject({name: text()})).optional(), {doc: 'Secrets for pulling the image.'}),
+    image_pull_secrets: field(z.array(z.strictObject({name: text()})).optional(), {
+      doc: 'Secrets for pulling the image.',
+    }),
     ttl: field(u16().default(1), {
       doc: 'Seconds for which a finished Job stays, for example to read its log.',
       env: 'MIRRORD_AGENT_TTL',
@@ -122,7 +129,9 @@ export const agentSection = section(
       doc: "Pass through what is not stolen to the pod's own address first.",
       env: 'MIRRORD_AGENT_EXTERNAL_IP_FIX',
     }),
-    nftables: field(z.boolean().optional(), {doc: 'Use the nft (true) or legacy (false) iptables; found out by default.'}),
+    nftables: field(z.boolean().optional(), {
+      doc: 'Use the nft (true) or legacy (false) iptables; found out by default.',
+    }),
     dns: section(
       {
         timeout: field(u32().optional(), {doc: 'Seconds for one DNS query of the agent.'}),
@@ -134,22 +143,32 @@ export const agentSection = section(
     annotations: field(textMap().optional(), {doc: 'Annotations for the Job and its pod.'}),
     node_selector: field(textMap().optional(), {doc: 'Node labels that the agent pod demands.'}),
     service_account: field(text().optional(), {doc: 'Service account of the agent pod.'}),
-    metrics: field(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[0-9.]+):\d{1,5}$/, 'expected <ip>:<port>').optional(), {
-      doc: 'Address of the metrics listener of the agent.',
-      examples: ['0.0.0.0:9000'],
-    }),
+    metrics: field(
+      z
+        .string()
+        .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9.]+):\d{1,5}$/, 'expected <ip>:<port>')
+        .optional(),
+      {
+        doc: 'Address of the metrics listener of the agent.',
+        examples: ['0.0.0.0:9000'],
+      },
+    ),
     exclude_from_mesh: later(z.boolean().default(false), {
       doc: 'Keep the traffic of an ephemeral agent out of the service mesh.',
       env: 'MIRRORD_AGENT_EXCLUDE_FROM_MESH',
       feature: 'cluster',
       what: 'agents as ephemeral containers',
     }),
-    disable_mesh_sidecar_injection: field(z.boolean().default(true), {doc: 'Keep service meshes away from the agent pod.'}),
+    disable_mesh_sidecar_injection: field(z.boolean().default(true), {
+      doc: 'Keep service meshes away from the agent pod.',
+    }),
     priority_class: field(text().optional(), {doc: 'Priority class of the agent pod.'}),
     inject_headers: field(z.boolean().default(false), {doc: 'Mark filtered HTTP responses with a header.'}),
     override_cache_control: field(z.boolean().default(true), {doc: 'Rewrite Cache-Control of stolen HTTP responses.'}),
     max_body_buffer_size: field(u32().default(65_535), {doc: 'Bytes of a body that a filter looks at.'}),
-    max_body_buffer_timeout: field(u32().default(1000), {doc: 'Milliseconds to wait for a body that a filter looks at.'}),
+    max_body_buffer_timeout: field(u32().default(1000), {
+      doc: 'Milliseconds to wait for a body that a filter looks at.',
+    }),
     http_detection_timeout: field(u64().default(2), {
       doc: 'Seconds to wait for first bytes before a connection counts as not HTTP.',
       env: 'MIRRORD_AGENT_HTTP_DETECTION_TIMEOUT',
@@ -166,4 +185,3 @@ export const agentSection = section(
   },
   {doc: 'How the agent is created.'},
 )
-

@@ -17,12 +17,13 @@ function reading<In, Out>(read: (value: In) => Out) {
 }
 
 const tcp = z.union([text(), port()], {error: 'expected [HOST:]PORT'})
-const tcpProbes = oneOrMany(tcp, '[HOST:]PORT').pipe(z.array(tcp.transform(reading((value) => parseTcp(String(value))))))
-
-const http = z.union(
-  [text(), z.strictObject({url: text(), status: z.union([z.int(), text()]).optional()})],
-  {error: 'expected URL[=STATUS] or an object with url and status'},
+const tcpProbes = oneOrMany(tcp, '[HOST:]PORT').pipe(
+  z.array(tcp.transform(reading((value) => parseTcp(String(value))))),
 )
+
+const http = z.union([text(), z.strictObject({url: text(), status: z.union([z.int(), text()]).optional()})], {
+  error: 'expected URL[=STATUS] or an object with url and status',
+})
 const httpProbes = oneOrMany(http, 'URL[=STATUS], an object with url and status,').pipe(
   z.array(
     http.transform(

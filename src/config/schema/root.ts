@@ -86,8 +86,14 @@ export const rootSection = section(
       why: 'the session always has its own control socket',
     }),
     // TRACEPARENT and BAGGAGE are read by upstream for the operator only; CI systems set them for their own purposes.
-    traceparent: inert(text().optional(), {doc: 'W3C trace header; the variable TRACEPARENT is not read.', why: header}),
-    baggage: inert(headerValue().optional(), {doc: 'W3C baggage header; the variable BAGGAGE is not read.', why: header}),
+    traceparent: inert(text().optional(), {
+      doc: 'W3C trace header; the variable TRACEPARENT is not read.',
+      why: header,
+    }),
+    baggage: inert(headerValue().optional(), {
+      doc: 'W3C baggage header; the variable BAGGAGE is not read.',
+      why: header,
+    }),
     telemetry: field(z.boolean().default(false), {
       doc: 'Accepted for compatibility: nothing is ever reported.',
       env: 'MIRRORD_TELEMETRY',

@@ -10,10 +10,14 @@ const path = z.unknown().transform((value, context): AnyTarget => {
   return z.NEVER
 })
 
-const named = (key: string) => z.strictObject({[key]: text(), container: text().optional()})
-const byLabels = z.strictObject({labels: z.record(z.string(), z.string()), container: text().optional()})
-/** What a file may say: a text, or an object with one of the kinds. */
-const input = z.union([text(), byLabels, ...targetKeys.map(named)])
+const named = (more: z.ZodRawShape) =>
+  z.union([
+    z.strictObject({labels: z.record(z.string(), z.string()), container: text().optional(), ...more}),
+    ...targetKeys.map((key) => z.strictObject({[key]: text(), container: text().optional(), ...more})),
+  ])
+/** What a file may say for the path: a text, or an object with one of the kinds; for the section, with its namespace. */
+const input = z.union([text(), named({})])
+const forms = z.union([text(), named({namespace: text().optional()})])
 
 const isA = (kinds: readonly string[]) => (value: unknown) => isRecord(value) && kinds.includes(value.kind as string)
 
@@ -43,7 +47,7 @@ export const targetSection = section(
   {
     doc: 'What the program runs as.',
     short: 'a target path',
-    forms: input,
+    forms,
     expand: (value) => {
       if (typeof value === 'string') return {path: value}
       if (!isRecord(value) || 'path' in value) return undefined

@@ -101,7 +101,9 @@ export function struct<const F extends Record<string, AnyCodec>>(fields: F): Cod
 
 /** The value of an enum codec: `{type: 'Name', value}`, or `{type: 'Name'}` for variants without content. */
 export type Variant<V extends Record<string, AnyCodec>> = {
-  [K in keyof V & string]: [Infer<V[K]>] extends [undefined] ? {type: K; value?: undefined} : {type: K; value: Infer<V[K]>}
+  [K in keyof V & string]: [Infer<V[K]>] extends [undefined]
+    ? {type: K; value?: undefined}
+    : {type: K; value: Infer<V[K]>}
 }[keyof V & string]
 
 /** A varint index into the table, then the content of that variant. The order of the table is the wire format. */
@@ -117,7 +119,8 @@ export function variants<const V extends Record<string, AnyCodec>>(table: V): Co
     shape: {kind: 'enum', variants: shapesOf(table)},
     read: (reader) => {
       const index = reader.varint32(252)
-      if (index >= names.length) throw new ProtocolError('BAD_TAG', `Variant ${index} of ${names.join('/')} is unknown.`)
+      if (index >= names.length)
+        throw new ProtocolError('BAD_TAG', `Variant ${index} of ${names.join('/')} is unknown.`)
       return (units[index] ?? {type: names[index]!, value: codecs[index]!.read(reader)}) as Variant<V>
     },
     write: (writer, value) => {

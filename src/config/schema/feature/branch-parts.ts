@@ -4,7 +4,12 @@ import {oneOrMany, text, textMap} from '../../scalars.ts'
 /** Where a value comes from: a variable of the target, a secret of Kubernetes, or one of Google's Secret Manager. */
 const source = () =>
   z.discriminatedUnion('type', [
-    z.strictObject({type: z.literal('env'), variable: text(), container: text().optional(), value: z.string().optional()}),
+    z.strictObject({
+      type: z.literal('env'),
+      variable: text(),
+      container: text().optional(),
+      value: z.string().optional(),
+    }),
     z.strictObject({type: z.literal('env_from'), variable: text(), container: text().optional()}),
     z.strictObject({type: z.literal('secret'), name: text(), key: text(), env_var_name: text().optional()}),
     z.strictObject({type: z.literal('gcp_secret_manager'), secret_ref: text(), env_var_name: text().optional()}),
@@ -39,7 +44,12 @@ export const iamAuth = () => {
         secret_access_key: given(),
         session_token: given(),
       }),
-      z.strictObject({type: z.literal('gcp_cloud_sql'), credentials_json: given(), credentials_path: given(), project: given()}),
+      z.strictObject({
+        type: z.literal('gcp_cloud_sql'),
+        credentials_json: given(),
+        credentials_path: given(),
+        project: given(),
+      }),
     ])
     .superRefine((iam, context) => {
       if (iam.type !== 'gcp_cloud_sql' || !iam.credentials_json || !iam.credentials_path) return
@@ -70,7 +80,10 @@ export const migrations = () =>
       if (given.flavor !== 'flyway') return
       const inImage = (given.locations ?? []).length > 0
       if (inImage === (given.path !== undefined)) {
-        context.addIssue({code: 'custom', message: 'exactly one of path (files here) and locations (files in the image) must be set'})
+        context.addIssue({
+          code: 'custom',
+          message: 'exactly one of path (files here) and locations (files in the image) must be set',
+        })
       } else if (inImage && given.image === undefined) {
         context.addIssue({code: 'custom', message: 'locations are in an image: image must be set'})
       }
@@ -92,5 +105,4 @@ export const sqlCopy = (dump: boolean) => {
 }
 
 /** The same for stores of documents. */
-export const documentCopy = () =>
-  z.strictObject({mode: z.enum(['empty', 'all']), collections: items()}).optional()
+export const documentCopy = () => z.strictObject({mode: z.enum(['empty', 'all']), collections: items()}).optional()

@@ -14,7 +14,9 @@ const base = () => ({
   version: text().optional(),
   profile: text().optional(),
   ttl_secs: u64().max(longest).optional(),
-  ttl_mins: u64().max(longest / 60).optional(),
+  ttl_mins: u64()
+    .max(longest / 60)
+    .optional(),
   creation_timeout_secs: u64().default(60),
   connection: connection(),
 })
@@ -104,11 +106,14 @@ const anyBranch = z.discriminatedUnion('type', [
 
 /** Key `feature.db_branches` (config.md 3.8). */
 export const dbBranches = later(
-  z.array(anyBranch).superRefine((given, context) => {
-    for (const [index, entry] of given.entries()) {
-      for (const message of conflicts(entry)) context.addIssue({code: 'custom', path: [index], message})
-    }
-  }).default([]),
+  z
+    .array(anyBranch)
+    .superRefine((given, context) => {
+      for (const [index, entry] of given.entries()) {
+        for (const message of conflicts(entry)) context.addIssue({code: 'custom', path: [index], message})
+      }
+    })
+    .default([]),
   {
     doc:
       'Branches of databases that live as long as the session; each has type (clickhouse, cockroachdb, dynamodb, generic, mariadb, ' +

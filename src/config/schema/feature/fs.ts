@@ -55,7 +55,13 @@ export const fsSection = section(
     short: 'true, false, or the name of a mode',
     forms: z.union([z.boolean(), z.enum(fsModes)]),
     expand: (value) =>
-      value === true ? {mode: 'read'} : value === false ? {mode: 'local'} : typeof value === 'string' ? {mode: value} : undefined,
+      value === true
+        ? {mode: 'read'}
+        : value === false
+          ? {mode: 'local'}
+          : typeof value === 'string'
+            ? {mode: value}
+            : undefined,
   },
 )
 

@@ -39,7 +39,13 @@ export const incomingSection = section(
       env: 'MIRRORD_AGENT_TCP_STEAL_TRAFFIC',
       flags: {steal: 'steal'},
       fromText: (value) => (value === 'true' ? 'steal' : value === 'false' ? 'off' : value),
-      later: [{feature: 'incoming', what: 'mirroring; give --steal, or "steal" or "off" in the file', asks: (value) => value === 'mirror'}],
+      later: [
+        {
+          feature: 'incoming',
+          what: 'mirroring; give --steal, or "steal" or "off" in the file',
+          asks: (value) => value === 'mirror',
+        },
+      ],
       compare: {better: '`ci start` steals by default: tests that call the deployed service meet the local program'},
     }),
     http_filter: httpFilterSection,

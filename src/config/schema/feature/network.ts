@@ -20,6 +20,7 @@ export const networkSection = section(
     doc: 'Network.',
     short: 'true, false',
     forms: z.boolean(),
-    expand: (value) => (value === true ? {} : value === false ? {incoming: 'off', outgoing: false, dns: false} : undefined),
+    expand: (value) =>
+      value === true ? {} : value === false ? {incoming: 'off', outgoing: false, dns: false} : undefined,
   },
 )

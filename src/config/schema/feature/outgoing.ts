@@ -41,7 +41,10 @@ export const outgoingSection = section(
       env: 'MIRRORD_UDP_OUTGOING',
       flags: {'no-outgoing': 'false', 'no-udp-outgoing': 'false'},
     }),
-    ignore_localhost: later(z.boolean().default(false), {...filters, doc: 'Connections to loopback addresses stay here.'}),
+    ignore_localhost: later(z.boolean().default(false), {
+      ...filters,
+      doc: 'Connections to loopback addresses stay here.',
+    }),
     filter: later(filter(), {
       ...filters,
       doc: 'Which connections are remote, or which are local: names, addresses and networks, with protocol and port.',
