@@ -31,7 +31,7 @@ export function configSchema(): string {
     title: 'Configuration of mirrord for CI',
     $comment: 'Generated from src/config/schema by npm run docs.',
   }
-  return `${JSON.stringify({...head, ...(shared as Node), definitions}, undefined, 1)}\n`
+  return `${JSON.stringify({...head, ...(shared), definitions}, undefined, 1)}\n`
 }
 
 function sectionNode(schema: z.ZodType, path: readonly string[]): Node {
