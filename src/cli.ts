@@ -29,6 +29,9 @@ const MAX_COMMAND_WORDS = 2
 
 /** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
 const pluginWords = [undefined, 'help', 'update', '--help', '-h']
+/** Only `completion` makes something of its plugin's commands. */
+const completionWords = ['completion', 'autocomplete']
+const COMPLETION_PLUGIN = '@oclif/plugin-autocomplete'
 
 const developmentSources = {
   commands: './src/commands',
@@ -43,7 +46,8 @@ const developmentSources = {
 function packageFor(argv: readonly string[], root: string, development: boolean): Interfaces.PJSON {
   const pjson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as Interfaces.PJSON
   const oclif = {...pjson.oclif}
-  if (!pluginWords.includes(argv[0])) oclif.plugins = []
+  if (pluginWords.includes(argv[0])) oclif.plugins = oclif.plugins?.filter((name) => name !== COMPLETION_PLUGIN)
+  else if (!completionWords.includes(argv[0]!)) oclif.plugins = []
   // Sources instead of the build: Node itself strips their types.
   if (development) Object.assign(oclif, developmentSources)
   return {...pjson, oclif}

@@ -1,4 +1,5 @@
 import {CommandHelp, Help, type HelpSectionRenderer} from '@oclif/core'
+import {endWithReader} from './pipe.ts'
 
 /** A part of the help as oclif makes it. */
 interface Section {
@@ -49,4 +50,9 @@ class OrderedHelp extends CommandHelp {
 /** The help of the CLI (package.json, `oclif.helpClass`). */
 export default class MirrordHelp extends Help {
   protected override CommandHelpClass = OrderedHelp
+
+  override async showHelp(argv: string[]): Promise<void> {
+    endWithReader()
+    await super.showHelp(argv)
+  }
 }

@@ -1,11 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {writeOutputs} from '../../cli/ci-log.ts'
 import {MirrordCommand} from '../../cli/command.ts'
-import {clusterFlags} from '../../cli/flags/cluster.ts'
-import {readinessFlags} from '../../cli/flags/readiness.ts'
-import {runFlags, sessionFlags} from '../../cli/flags/session.ts'
-import {targetFlags} from '../../cli/flags/target.ts'
-import {trafficFlags} from '../../cli/flags/traffic.ts'
+import {startFlags} from '../../cli/flags/start.ts'
 import {readyJson, runSession} from '../../cli/run-session.ts'
 import {formatReady} from '../../cli/start-output.ts'
 import {commandContext} from '../../hooks/context.ts'
@@ -29,14 +25,8 @@ From the first word that is not a flag of this command, everything belongs to th
     program: Args.string({required: true, ignoreStdin: true, description: 'the program to run, with its arguments'}),
   }
   static override flags = {
-    ...targetFlags,
-    ...sessionFlags,
-    foreground: Flags.boolean({summary: 'stay attached to the program and exit with its status'}),
+    ...startFlags,
     json: Flags.boolean({exclusive: ['foreground'], summary: 'the result, or the error, as a JSON object on stdout'}),
-    ...readinessFlags,
-    ...trafficFlags('the default of this command'),
-    ...runFlags,
-    ...clusterFlags,
   }
 
   async run(): Promise<void> {
