@@ -1,7 +1,7 @@
 import {Command} from '@oclif/core'
 
 /** What a command needs before it runs; checked by the prerun hook in this order (ruling R16). */
-export const requirements = ['kubeconfig', 'cluster', 'licence'] as const
+export const requirements = ['kubeconfig', 'cluster', 'licence', 'profile'] as const
 export type Requirement = (typeof requirements)[number]
 
 /** Base of every command. A command that forgets to declare what it needs gets every check: fail closed. */

@@ -15,6 +15,8 @@ export default class Ls extends MirrordCommand {
     '<%= config.bin %> <%= command.id %> --target-namespace shop --target-type deployment',
     '<%= config.bin %> <%= command.id %> --json | jq -r ".[]"',
   ]
+  // Not the profile: what it changes does not matter here.
+  static override requires = ['kubeconfig', 'cluster', 'licence'] as const
   static override flags = {
     'target-namespace': Flags.string({
       char: 'n',

@@ -1,6 +1,8 @@
 export type {FlagValues, Origin} from './assemble.ts'
 export type {Environment} from './meta.ts'
 export {nearest} from './nearest.ts'
+export {applyProfile} from './profile.ts'
+export {formatProfile, parseProfile, type ProfileReference} from './profile-reference.ts'
 export {isLoopback, type HttpProbe, type TcpProbe} from './ready.ts'
 export {defaultConfigFile, resolveConfig, type ResolvedConfig, type ResolveInput} from './resolve.ts'
 export {defaultAgentImage} from './schema/agent.ts'

@@ -22,6 +22,8 @@ export interface ResolveInput {
 /** A configuration that is complete, valid and within what this version does. */
 export interface ResolvedConfig {
   config: Config
+  /** The values as the sources give them: without what follows from the absence of a target. */
+  given: Config
   /** Where each key's value came from, by dotted path; every key of the schema is in it. */
   origins: ReadonlyMap<string, Origin>
   /** The configuration file as it was named, if there was one. */
@@ -39,15 +41,26 @@ export const defaultConfigFile = './.mirrord/mirrord.json'
  */
 export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig> {
   const file = await configFile(input)
-  const {config, origins, problems, warnings} = examine(input, file)
+  const {config, given, origins, problems, warnings} = examine(input, file)
   if (!config || problems.length > 0) throw refusal(problems, origins, file)
-  return {config: config as Config, origins: complete(origins), file: file?.name, warnings}
+  return {config: config as Config, given: given as Config, origins: complete(origins), file: file?.name, warnings}
+}
+
+/**
+ * The same with other values, checked anew. `origins` holds the keys that some source sets. Throws CONFIG_INVALID and
+ * CONFIG_UNSUPPORTED as `resolveConfig`.
+ */
+export function recheck(resolved: ResolvedConfig, given: Config, origins: ReadonlyMap<string, Origin>): ResolvedConfig {
+  const {config, problems, warnings} = judge(given, origins)
+  if (problems.length > 0) throw refusal(problems, origins)
+  return {...resolved, config: config as Config, given, origins: complete(origins), warnings}
 }
 
 /** What a configuration is and everything that is wrong with it. */
 export interface Examined {
   /** Absent where nothing of it could be read. Keys whose values are wrong have their defaults. */
   config?: AnyConfig
+  given?: AnyConfig
   /** Only keys that some source sets. */
   origins: ReadonlyMap<string, Origin>
   problems: Problem[]
@@ -68,15 +81,20 @@ export function examine(input: ResolveInput, file?: ConfigFile): Examined {
     parsed = rootSection.safeParse(raw)
   }
   if (!parsed.success) return {origins, problems, warnings: []}
-  const config = parsed.data
-  const warnings = [...inertWarnings(config, sound), ...settleTarget(config, sound)]
-  const findings = verify(config, sound)
-  problems.push(...findings.problems, ...unavailable(config, sound))
+  const judged = judge(parsed.data, sound)
+  return {...judged, given: parsed.data, origins, problems: [...problems, ...judged.problems]}
+}
+
+/** What valid values mean together, and what is wrong with that. */
+function judge(given: AnyConfig, origins: ReadonlyMap<string, Origin>) {
+  const config = structuredClone(given)
+  const warnings = [...inertWarnings(config, origins), ...settleTarget(config, origins)]
+  const findings = verify(config, origins)
   warnings.push(...findings.warnings)
   if (config.accept_invalid_certificates) {
     warnings.push('The certificate of the Kubernetes API is not verified (accept_invalid_certificates).')
   }
-  return {config, origins, problems, warnings}
+  return {config, problems: [...findings.problems, ...unavailable(config, origins)], warnings}
 }
 
 /** Loads the file that flag or environment names. There is no discovery (config.md 2.1). */

@@ -15,7 +15,10 @@ export const exitCodes = {
   unexpected: {code: 1, meaning: 'An unexpected failure: a defect of mirrord.'},
   usage: {code: 2, meaning: 'The command line is wrong.'},
   configInvalid: {code: 30, meaning: 'The configuration is invalid.'},
-  configNotFound: {code: 31, meaning: 'The configuration file cannot be read.'},
+  configNotFound: {
+    code: 31,
+    meaning: 'The configuration file, or the profile in the cluster that it names, cannot be read.',
+  },
   configUnsupported: {code: 32, meaning: 'The configuration asks for something that this version does not do.'},
   kubeconfig: {code: 33, meaning: 'The kubeconfig is missing, malformed or has no such context.'},
   clusterUnreachable: {code: 40, meaning: 'The cluster cannot be reached.'},

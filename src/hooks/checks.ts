@@ -1,10 +1,11 @@
 import type {Requirement} from '../cli/command.ts'
-import type {Config} from '../config/index.ts'
+import type {ResolvedConfig} from '../config/index.ts'
 import type {Cluster} from '../kube/index.ts'
 
 /** What the checks share: each may use what an earlier one found. */
 export interface CheckState {
-  config: Config
+  /** Replaced by the check of the profile that it names. */
+  resolved: ResolvedConfig
   env: Readonly<Record<string, string | undefined>>
   cluster?: Cluster
 }
@@ -16,7 +17,7 @@ export interface CheckState {
 export const checks: Readonly<Record<Requirement, (state: CheckState) => Promise<void>>> = {
   async kubeconfig(state) {
     const {loadCluster} = await import('../kube/index.ts')
-    state.cluster = await loadCluster(state.config, state.env)
+    state.cluster = await loadCluster(state.resolved.config, state.env)
   },
   async cluster(state) {
     const {checkCluster} = await import('../kube/index.ts')
@@ -24,12 +25,20 @@ export const checks: Readonly<Record<Requirement, (state: CheckState) => Promise
   },
   async licence(state) {
     const {checkLicence, discoverOperator} = await import('../operator/index.ts')
-    const {operator} = state.config
+    const {operator} = state.resolved.config
     // A damaged key is refused before the cluster is asked.
     const apiKey = state.env.MIRRORD_CI_API_KEY
     await checkLicence({operator: false, apiKey})
     if (operator === false) return
     await checkLicence({operator, apiKey, discovery: await discoverOperator(clusterOf(state))})
+  },
+  async profile(state) {
+    const {profile} = state.resolved.config
+    if (profile === undefined) return
+    const {applyProfile, parseProfile} = await import('../config/index.ts')
+    const {fetchProfile} = await import('../kube/index.ts')
+    const reference = parseProfile(profile)
+    state.resolved = applyProfile(state.resolved, reference, await fetchProfile(clusterOf(state), reference))
   },
 }
 

@@ -34,14 +34,14 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
       cwd: process.cwd(),
       incomingDefault: command.incomingDefault ?? 'steal',
     })
-    provideContext({flags, words, resolved})
-    const state: CheckState = {config: resolved.config, env: process.env}
+    const state: CheckState = {resolved, env: process.env}
     try {
       const required = command.requires ?? requirements
       for (const name of requirements.filter((candidate) => required.includes(candidate))) await checks[name](state)
     } finally {
       state.cluster?.client.close()
     }
+    provideContext({flags, words, resolved: state.resolved})
   } catch (error) {
     throw error instanceof Errors.CLIError ? error : new ReportedError(error)
   }

@@ -22,5 +22,6 @@ export {
   type TargetList,
 } from './list-targets.ts'
 export {openForward, PortUnreachable, type ForwardChannel, type PodPort} from './port-forward.ts'
+export {fetchProfile} from './profile.ts'
 export type {Mesh, Runtime} from './readiness.ts'
 export {resolveTarget, type ResolvedTarget} from './target.ts'

@@ -2,6 +2,7 @@ import {z} from 'zod'
 import {field, inert, later, section} from '../meta.ts'
 import {entriesOf, list, text} from '../scalars.ts'
 import type {TargetPath} from '../target.ts'
+import {parseProfile} from '../profile-reference.ts'
 import {agentSection} from './agent.ts'
 import {ciSection} from './ci.ts'
 import {containerSection} from './container.ts'
@@ -12,6 +13,15 @@ import {targetSection} from './target.ts'
 
 const operator = {feature: 'operator', what: 'sessions of the operator'} as const
 const header = 'it is sent to the operator only, whose sessions come in a later version'
+
+const profile = () =>
+  text().superRefine((value, context) => {
+    try {
+      parseProfile(value)
+    } catch (error) {
+      context.addIssue({code: 'custom', message: (error as Error).message})
+    }
+  })
 
 /** The whole configuration: the single source of its types, its validation, its JSON Schema and its reference. */
 export const rootSection = section(
@@ -68,10 +78,9 @@ export const rootSection = section(
       env: 'MIRRORD_MULTI_CLUSTER',
       neutral: [false],
     }),
-    profile: later(text().optional(), {
-      doc: 'Name of a profile in the cluster, or <namespace>/<name>.',
-      feature: 'cluster',
-      what: 'profiles',
+    profile: field(profile().optional(), {
+      doc: 'Profile in the cluster that changes features, over every other source: <name>, or <namespace>/<name>.',
+      examples: ['quiet', 'shop/quiet'],
     }),
     key: later(text().optional(), {
       doc: 'Key of the session, for templates.',

@@ -6,6 +6,7 @@ import {checkFilters} from './filters.ts'
 import {checkIncoming} from './incoming.ts'
 import {checkOperator} from './operator.ts'
 import {checkPreview} from './preview.ts'
+import {checkProfile} from './profile.ts'
 import {checkTarget} from './target.ts'
 
 export type {Findings} from './context.ts'
@@ -24,6 +25,7 @@ export function verify(config: AnyConfig, origins: ReadonlyMap<string, Origin>):
   checkIncoming(checks)
   checkFilters(checks)
   checkPreview(checks)
+  checkProfile(checks)
   // W10
   if (config.profile !== undefined && findings.warnings.length > 0) {
     findings.warnings.push(`${checks.named('profile')}: the profile may be the cause of these warnings.`)

@@ -74,10 +74,10 @@ describe('the gate before a command', () => {
   it('runs every check for a command that declares nothing', async () => {
     const ran = watched()
     await gate(Bare)
-    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence'])
+    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile'])
     ran.length = 0
     await gate({id: 'x', flags: {}, args: {}, strict: true, pluginType: 'core'})
-    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence'])
+    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile'])
   })
 
   it('runs only what the command requires', async () => {
