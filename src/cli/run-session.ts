@@ -13,6 +13,8 @@ interface Prepared {
   flags: Readonly<Record<string, unknown>>
   words: readonly string[]
   resolved?: ResolvedConfig
+  /** What the configuration's profile does. */
+  profile?: {text: string; ms: number}
 }
 
 /** How a command starts its session. */
@@ -31,7 +33,7 @@ interface Manner {
 
 /** Runs a session and shows its progress on stderr; in the foreground until its program has ended. Errors: those of `startSession`. */
 export async function runSession(
-  {flags, words, resolved}: Prepared,
+  {flags, words, resolved, profile}: Prepared,
   {name, version, root, foreground, wait, warnings = []}: Manner,
 ): Promise<LaunchOutcome & {warn(text: string): void}> {
   const stream = standardError()
@@ -40,6 +42,7 @@ export async function runSession(
   const group = logGroup(title, stream, process.env)
   const observer = grouped(progress, group, foreground)
   const {config, warnings: ofConfig} = resolved!
+  if (profile) observer.phase({type: 'phase', phase: 'profile', ...profile})
   for (const warning of [...warnings, ...containerWarnings(words[0] ?? '', name), ...ofConfig])
     observer.warning(warning)
   let succeeded = false

@@ -34,11 +34,15 @@ export const profileChanges: Readonly<Record<string, Change>> = {
 
 /**
  * The configuration as the profile that it names changes it: its adjustments in their order, over every other source; the
- * namespace of a namespaced one becomes the target's. `spec` is the object's, as the cluster gave it. The result is checked
+ * namespace of a namespaced one becomes the target's. Also tells the changes by name. `spec` is the object's, as the cluster gave it. The result is checked
  * like any configuration. Throws a MirrordError: PROFILE_INVALID (exit configInvalid) for what is not known here, with
  * every place; CONFIG_INVALID and CONFIG_UNSUPPORTED as `resolveConfig`, with the origin `profile NAME`.
  */
-export function applyProfile(resolved: ResolvedConfig, reference: ProfileReference, spec: unknown): ResolvedConfig {
+export function applyProfile(
+  resolved: ResolvedConfig,
+  reference: ProfileReference,
+  spec: unknown,
+): {resolved: ResolvedConfig; changes: string[]} {
   const name = formatProfile(reference)
   const origin: Origin = `profile ${name}`
   const changes = readChanges(name, spec)
@@ -54,14 +58,16 @@ export function applyProfile(resolved: ResolvedConfig, reference: ProfileReferen
   }
   if (reference.namespace !== undefined && config.target.namespace === undefined)
     set('target.namespace', reference.namespace)
-  for (const change of changes) for (const [path, value] of Object.entries(change)) set(path, value)
-  return recheck(resolved, config, origins)
+  for (const change of changes) {
+    for (const [path, value] of Object.entries(profileChanges[change]!)) set(path, value)
+  }
+  return {resolved: recheck(resolved, config, origins), changes}
 }
 
-/** The changes of a profile's spec. Throws PROFILE_INVALID. */
-function readChanges(name: string, spec: unknown): Change[] {
+/** The names of the changes of a profile's spec. Throws PROFILE_INVALID. */
+function readChanges(name: string, spec: unknown): string[] {
   const problems: string[] = []
-  const changes: Change[] = []
+  const changes: string[] = []
   const unknown = (value: Record<string, unknown>, known: string, path: string) => {
     for (const key of Object.keys(value)) if (key !== known) problems.push(`${path}.${key}: is not known here`)
   }
@@ -77,8 +83,7 @@ function readChanges(name: string, spec: unknown): Change[] {
     }
     unknown(adjustment, 'change', path)
     const {change} = adjustment
-    const known = typeof change === 'string' && Object.hasOwn(profileChanges, change) && profileChanges[change]
-    if (known) changes.push(known)
+    if (typeof change === 'string' && Object.hasOwn(profileChanges, change)) changes.push(change)
     else problems.push(`${path}.change: ${unknownChange(change)}`)
   }
   if (problems.length > 0) throw invalid(name, problems)

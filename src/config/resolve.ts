@@ -17,6 +17,8 @@ export interface ResolveInput {
   /** Mode of incoming traffic when no source sets one (ruling R2): `ci start` steals, `exec` mirrors. */
   incomingDefault?: 'steal' | 'mirror'
   readFile?: ReadText
+  /** A profile that the configuration names is going to be applied: what the values mean together is judged then. */
+  profileFollows?: boolean
 }
 
 /** A configuration that is complete, valid and within what this version does. */
@@ -82,7 +84,9 @@ export function examine(input: ResolveInput, file?: ConfigFile): Examined {
   }
   if (!parsed.success) return {origins, problems, warnings: []}
   const judged = judge(parsed.data, sound)
-  return {...judged, given: parsed.data, origins, problems: [...problems, ...judged.problems]}
+  const unfinished = input.profileFollows === true && parsed.data.profile !== undefined
+  if (!unfinished) problems.push(...judged.problems)
+  return {...judged, given: parsed.data, origins, problems}
 }
 
 /** What valid values mean together, and what is wrong with that. */

@@ -1,4 +1,5 @@
 import type {Requirement} from '../cli/command.ts'
+import type {AppliedProfile} from './context.ts'
 import type {ResolvedConfig} from '../config/index.ts'
 import type {Cluster} from '../kube/index.ts'
 
@@ -8,6 +9,8 @@ export interface CheckState {
   resolved: ResolvedConfig
   env: Readonly<Record<string, string | undefined>>
   cluster?: Cluster
+  /** What the profile does, once it is applied. */
+  profile?: AppliedProfile
 }
 
 /**
@@ -37,8 +40,12 @@ export const checks: Readonly<Record<Requirement, (state: CheckState) => Promise
     if (profile === undefined) return
     const {applyProfile, parseProfile} = await import('../config/index.ts')
     const {fetchProfile} = await import('../kube/index.ts')
+    const started = performance.now()
     const reference = parseProfile(profile)
-    state.resolved = applyProfile(state.resolved, reference, await fetchProfile(clusterOf(state), reference))
+    const {resolved, changes} = applyProfile(state.resolved, reference, await fetchProfile(clusterOf(state), reference))
+    state.resolved = resolved
+    const text = `Profile ${profile}: ${changes.join(', ') || 'no changes'}`
+    state.profile = {text, ms: Math.round(performance.now() - started)}
   },
 }
 

@@ -7,6 +7,13 @@ export interface CommandContext {
   /** The words that are not flags, in their order (oclif's own `argv` is sorted wrongly, spec oclif.md 4.1). */
   words: string[]
   resolved?: ResolvedConfig
+  profile?: AppliedProfile
+}
+
+/** What the profile of the configuration does, in one line, and how long it took to find out. */
+export interface AppliedProfile {
+  text: string
+  ms: number
 }
 
 let current: CommandContext | undefined

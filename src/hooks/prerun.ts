@@ -28,20 +28,21 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
     const flags = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, unshield(value)]))
     const {resolveConfig} = await import('../config/index.ts')
     const words = [...raw.filter((token) => token.type === 'arg').map((token) => token.input), ...heldBack()]
+    const required = command.requires ?? requirements
     const resolved = await resolveConfig({
       flags: configFlags(flags),
       env: process.env,
       cwd: process.cwd(),
       incomingDefault: command.incomingDefault ?? 'steal',
+      profileFollows: required.includes('profile'),
     })
     const state: CheckState = {resolved, env: process.env}
     try {
-      const required = command.requires ?? requirements
       for (const name of requirements.filter((candidate) => required.includes(candidate))) await checks[name](state)
     } finally {
       state.cluster?.client.close()
     }
-    provideContext({flags, words, resolved: state.resolved})
+    provideContext({flags, words, resolved: state.resolved, profile: state.profile})
   } catch (error) {
     throw error instanceof Errors.CLIError ? error : new ReportedError(error)
   }

@@ -2,7 +2,7 @@ import type {ErrorReport} from '../errors/mirrord-error.ts'
 import type {SessionSpec} from './spec.ts'
 
 /** The steps of a start, in order, as the user sees them. */
-export type Phase = 'target' | 'agent' | 'environment' | 'program' | 'ready'
+export type Phase = 'profile' | 'target' | 'agent' | 'environment' | 'program' | 'ready'
 
 /** What a start tells its user at the end. */
 export interface ReadySummary {

@@ -66,8 +66,8 @@ async function openCluster(): Promise<Target> {
   const kubeconfig = process.env.MIRRORD_E2E_KUBECONFIG
   if (!kubeconfig) {
     const {startSandbox} = await import('../../../sandbox/sandbox.ts')
-    // The users of the tests that may not read Deployments, or Pods and namespaces; their tokens are their names.
-    const users = {restricted: ['deployments'], blind: ['pods', 'namespaces']}
+    // The users of the tests that may not read Deployments and profiles, or Pods and namespaces; their tokens are their names.
+    const users = {restricted: ['deployments', 'mirrordclusterprofiles'], blind: ['pods', 'namespaces']}
     const sandbox = await startSandbox({
       tokens: Object.keys(users).map((name) => ({name, groups: [], token: name})),
       denials: Object.entries(users).flatMap(([user, denied]) => denied.map((resource) => ({user, resource}))),

@@ -20,7 +20,7 @@ const resolve = (file: Record<string, unknown> = {}, flags: Record<string, unkno
   })
 const specOf = (...changes: string[]) => ({featureAdjustments: changes.map((change) => ({change}))})
 const apply = (resolved: ResolvedConfig, ...changes: string[]) =>
-  applyProfile(resolved, parseProfile(resolved.config.profile!), specOf(...changes))
+  applyProfile(resolved, parseProfile(resolved.config.profile!), specOf(...changes)).resolved
 
 function refusal(run: () => unknown): ErrorReport {
   try {
@@ -115,6 +115,22 @@ describe('applyProfile', () => {
     expect(resolved.warnings).toHaveLength(1)
     expect(apply(resolved, 'incoming-off').warnings).toEqual([])
     expect(apply(resolved).warnings).toEqual(resolved.warnings)
+  })
+
+  it('is applied before what the values mean together is judged', async () => {
+    const input = {
+      flags: {target: 'pod/web', 'config-file': 'm.json'},
+      env: {},
+      cwd: '/',
+      incomingDefault: 'mirror' as const,
+      readFile: async () => '{"profile": "quiet"}',
+    }
+    await expect(resolveConfig(input)).rejects.toMatchObject({report: {code: 'CONFIG_UNSUPPORTED'}})
+    const resolved = await resolveConfig({...input, profileFollows: true})
+    expect(apply(resolved, 'incoming-steal').config.feature.network.incoming.mode).toBe('steal')
+    expect(refusal(() => apply(resolved, 'dns-off'))).toMatchObject({code: 'CONFIG_UNSUPPORTED'})
+    const typo = {...input, profileFollows: true, readFile: async () => '{"profile": "quiet", "tarket": 1}'}
+    await expect(resolveConfig(typo)).rejects.toMatchObject({report: {code: 'CONFIG_INVALID'}})
   })
 
   it('says everything in a profile that it does not know', async () => {
