@@ -74,7 +74,7 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
     // Unknown keys stay in, so that validation reports them with all the others. Even __proto__ becomes a key.
     for (const key of Object.keys(value ?? {})) {
       if (key in section.object.shape && Object.hasOwn(section.object.shape, key)) continue
-      Object.defineProperty(result, key, {value: value![key], enumerable: true})
+      Object.defineProperty(result, key, {value: value![key], enumerable: true, configurable: true})
     }
     return result
   }

@@ -56,6 +56,10 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
   }
 }
 
+/** How much is wrong: each unknown key counts. */
+const weight = (issues: readonly z.core.$ZodIssue[]) =>
+  issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0)
+
 /** Codes of issues that say that a value is of another kind altogether. */
 const otherKind = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
 
@@ -67,8 +71,8 @@ function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: string, schema
   const fitting = issue.errors.filter(
     (branch) => branch.length > 0 && branch.every((inner) => inner.path.length > 0 || !otherKind.has(inner.code)),
   )
-  const fewest = Math.min(...fitting.map((branch) => branch.length))
-  const [best, ...equals] = fitting.filter((branch) => branch.length === fewest)
+  const weights = fitting.map(weight)
+  const [best, ...equals] = fitting.filter((_, index) => weights[index] === Math.min(...weights))
   if (best && equals.length === 0) {
     return best.flatMap((inner) => describe({...inner, path: [...issue.path, ...inner.path]}, schema, raw))
   }

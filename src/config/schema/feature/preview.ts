@@ -61,7 +61,7 @@ export const previewSection = section(
       why,
       env: 'MIRRORD_PREVIEW_CREATION_TIMEOUT_SECS',
     }),
-    replicas: inert(z.int().default(1), {doc: 'Number of its pods.', why, env: 'MIRRORD_PREVIEW_REPLICAS'}),
+    replicas: inert(z.int().min(0).default(1), {doc: 'Number of its pods.', why, env: 'MIRRORD_PREVIEW_REPLICAS'}),
     labels,
     idle,
     config_mounts: inert(z.array(mount()).optional(), {doc: 'Files that it gets.', why}),

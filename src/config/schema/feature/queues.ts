@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {later} from '../../meta.ts'
-import {fancyRegexMap} from '../../regexes.ts'
+import {fancyRegex} from '../../regexes.ts'
 import {text} from '../../scalars.ts'
 
 /** Entries are lenient upstream: a key that is not known stays (config.md 2.1). */
@@ -8,7 +8,7 @@ const entry = <Type extends string, Shape extends z.ZodRawShape>(type: Type, sha
   z.looseObject({queue_type: z.literal(type), queue_mode: z.enum(['steal', 'mirror']).default('steal'), ...shape})
 
 /** Names of attributes and the patterns that their values match. */
-const attributes = () => fancyRegexMap()
+const attributes = () => z.record(z.string(), fancyRegex())
 const plain = () => ({message_filter: attributes().optional(), jq_filter: text().optional()})
 
 /** How a message of Kafka is decoded. */
