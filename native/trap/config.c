@@ -13,6 +13,34 @@ static struct blob get_blob(struct reader *r) {
     b.data = get_bytes(r, &b.length);
     return b;
 }
+/* NAME=VALUE of the program's environment, or NAME alone: without it. */
+static bool change_environment(char *variable) {
+    if (!*variable || *variable == '=') return false;
+    return strchr(variable, '=') ? putenv(variable) == 0 : unsetenv(variable) == 0;
+}
+/* A name without a slash is looked for here, as execvp(3) does: the session cannot, where the program has another root than it. What is
+ * not found is left as it is, and its execve says so. */
+static void find_program(void) {
+    if (!*config.program || strchr(config.program, '/')) return;
+    const char *directory = getenv("PATH") ? getenv("PATH") : "/bin:/usr/bin";
+    char *denied = NULL;
+    for (bool last = false; !last;) {
+        size_t n = strcspn(directory, ":");
+        char *file;
+        last = !directory[n];
+        if (asprintf(&file, "%s%s%.*s/%s", *directory == '/' ? "" : config.cwd, *directory == '/' ? "" : "/", (int)n, directory, config.program) < 0) abort();
+        directory += n + !last;
+        struct stat s;
+        bool found = stat(file, &s) == 0 && S_ISREG(s.st_mode);
+        if (found && faccessat(AT_FDCWD, file, X_OK, AT_EACCESS) == 0) {
+            config.program = file;
+            return;
+        }
+        if (found && !denied) denied = file;
+        else free(file);
+    }
+    if (denied) config.program = denied;
+}
 bool config_read(struct reader *r) {
     if (get_u32(r) != WIRE_VERSION) return false;
     uint32_t flags = get_u32(r);
@@ -58,7 +86,13 @@ bool config_read(struct reader *r) {
     config.skip = table(config.nskip, sizeof *config.skip);
     for (uint32_t i = 0; i < config.nskip; i++) config.skip[i] = get_string(r);
     config.hostname = get_string(r);
+    for (uint32_t i = get_count(r); i > 0 && !r->bad; i--) {
+        char *variable = get_string(r);
+        if (r->bad || !change_environment(variable)) return false;
+    }
     if (r->bad || r->at != r->end) return false;
+    if (!*config.cwd && !(config.cwd = getcwd(NULL, 0))) config.cwd = "/"; /* in a container: where its runtime has put us */
+    find_program();
     return files_configure() && unix_configure() && strlen(config.hostname) <= 64;
 }
 bool config_is_local(const struct addr *a) {

@@ -19,7 +19,12 @@ const base = {
   python3: ['python3', completePython],
   'redis-server': ['redis-server'],
 }
-const test = {'musl-tools': ['musl-gcc']}
+const test = {
+  'musl-tools': ['musl-gcc'],
+  // Containers of `ci container`; of the two runtimes each knows cgroup layouts that the other does not.
+  podman: ['podman'],
+  runc: ['/usr/sbin/runc'],
+}
 const long = {
   'golang-go': ['go'],
   rustc: ['rustc'],

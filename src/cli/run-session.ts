@@ -1,5 +1,6 @@
 import path from 'node:path'
 import type {ResolvedConfig} from '../config/index.ts'
+import {checkRunLine, parseRunLine} from '../container/index.ts'
 import type {LaunchOutcome} from '../session/launch.ts'
 import type {ReadySummary} from '../session/launch-protocol.ts'
 import {startSession} from '../session/start.ts'
@@ -27,15 +28,22 @@ interface Manner {
   root: string
   foreground: boolean
   wait: boolean
+  /** The words are a run line of a container runtime. */
+  container?: boolean
   /** What else is to be said before anything starts. */
   warnings?: readonly string[]
 }
 
-/** Runs a session and shows its progress on stderr; in the foreground until its program has ended. Errors: those of `startSession`. */
+/**
+ * Runs a session and shows its progress on stderr; in the foreground until its program has ended.
+ * Errors: those of `startSession`, and of a run line (exit 2).
+ */
 export async function runSession(
   {flags, words, resolved, profile}: Prepared,
-  {name, version, root, foreground, wait, warnings = []}: Manner,
+  {name, version, root, foreground, wait, container, warnings = []}: Manner,
 ): Promise<LaunchOutcome & {warn(text: string): void}> {
+  const line = container ? parseRunLine(words) : undefined
+  const ofWords = line ? checkRunLine(line, {foreground}) : containerWarnings(words[0] ?? '', name)
   const stream = standardError()
   const title = `mirrord ${name}`
   const progress = startObserver({stream, env: process.env, foreground, title})
@@ -43,20 +51,20 @@ export async function runSession(
   const observer = grouped(progress, group, foreground)
   const {config, warnings: ofConfig} = resolved!
   if (profile) observer.phase({type: 'phase', phase: 'profile', ...profile})
-  for (const warning of [...warnings, ...containerWarnings(words[0] ?? '', name), ...ofConfig])
-    observer.warning(warning)
+  for (const warning of [...warnings, ...ofWords, ...ofConfig]) observer.warning(warning)
   let succeeded = false
   const outcome = await startSession(
     {
       version,
       config,
-      warnings: ofConfig,
+      warnings: [...(line ? ofWords : []), ...ofConfig],
       run: {
         environment: flags.environment as string | undefined,
         pipeline: flags.pipeline as string | undefined,
         trigger: flags['triggered-by'] as string | undefined,
       },
       words,
+      container: line,
       cwd: process.cwd(),
       env: process.env,
       lib: path.join(root, 'lib'),

@@ -78,7 +78,7 @@ function show(spinner: Spinner, text: string): void {
 export function formatReady(summary: ReadySummary): string {
   const lines = [incomingLine(summary)]
   if (summary.outputDirectory) lines.push(`Output:   ${summary.outputDirectory}/{stdout,stderr}`)
-  lines.push(`Program:  pid ${summary.programPid}`, 'Stop it:  mirrord ci stop')
+  lines.push(`Program:  ${summary.inContainer ?? `pid ${summary.programPid}`}`, 'Stop it:  mirrord ci stop')
   return lines.join('\n')
 }
 

@@ -1,3 +1,4 @@
+import {chmodSync} from 'node:fs'
 import net from 'node:net'
 import {constants} from 'node:os'
 import path from 'node:path'
@@ -23,8 +24,10 @@ type Connect = (address: SocketAddress, accept: (connection: DaemonConnect) => v
 
 /** What the proxy of unix sockets needs of the rest of the session. */
 export interface OutgoingUnixPorts {
-  /** A private directory (0700): each connection's relay listens in it for a moment. */
+  /** A private directory (0700, itself or one above it): each connection's relay listens in it for a moment. */
   directory: string
+  /** The program may be another user than this process. */
+  shared?: boolean
   /** Connects a unix stream socket of the target; `accept` is called in the turn in which the answer arrives. */
   connectStream: Connect
   /** The same for SOCK_SEQPACKET. Rejects with UnsupportedRequestError where the agent is too old. */
@@ -146,7 +149,10 @@ export class OutgoingUnixProxy {
         give()
         reject(error)
       })
-      server.listen(file, () => resolve(file))
+      server.listen(file, () => {
+        if (this.#ports.shared) chmodSync(file, 0o666)
+        resolve(file)
+      })
     })
   }
 

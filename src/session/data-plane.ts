@@ -1,4 +1,4 @@
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {chmodSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import type {Config} from '../config/index.ts'
 import {DnsRelay} from '../proxy/dns-relay.ts'
@@ -24,6 +24,9 @@ export interface ResolverFiles {
   hosts?: string
 }
 
+/** Where the program runs: beside us, in a container as its root, or in one as another user of this machine than we. */
+export type Place = 'here' | 'container' | 'container-user'
+
 /** The client half of everything that goes through the agent, wired to one connection. */
 export class DataPlane {
   /** The session's own loopback address; connections to it are never intercepted. */
@@ -36,7 +39,9 @@ export class DataPlane {
   readonly unix: OutgoingUnixProxy
   readonly #agent: ClientSession
   readonly #warn: (text: string) => void
-  readonly #directory: string
+  /** Private; of a container the part that it sees. */
+  readonly directory: string
+  readonly #place: Place
   readonly #observer: TrafficObserver
   #dns?: DnsRelay
   /** Remote files; undefined when all files are local. */
@@ -44,18 +49,21 @@ export class DataPlane {
   /** Set once the program runs: dials are announced to it. */
   trap?: Trap
 
-  /** @param directory private directory of the session, for sockets and copies of files; made when needed */
+  /** @param directory private directory of the session, for sockets and copies of files; made when needed
+   */
   constructor(
     agent: ClientSession,
     directory: string,
     warn: (text: string) => void,
     observer: TrafficObserver = unobserved,
+    place: Place = 'here',
   ) {
     this.#agent = agent
     this.#observer = observer
     this.#warn = warn
-    this.#directory = directory
-    mkdirSync(directory, {recursive: true, mode: 0o700})
+    this.directory = directory
+    this.#place = place
+    this.#makeDirectory(directory)
     const flow = new FlowControl({pause: () => agent.connection.pause(), resume: () => agent.connection.resume()})
     const send: ClientSession['send'] = (message) => agent.send(message)
     const ip = ({address, port}: Endpoint) => ({type: 'Ip' as const, value: {ip: address, port}})
@@ -77,6 +85,7 @@ export class DataPlane {
     })
     this.unix = new OutgoingUnixProxy({
       directory,
+      shared: place !== 'here',
       connectStream: (address, accept) => agent.connectTcp(address, accept),
       connectSeqpacket: (address, accept) => agent.connectSeqpacket(address, accept),
       send,
@@ -113,13 +122,19 @@ export class DataPlane {
     }
   }
 
+  #makeDirectory(directory: string): void {
+    mkdirSync(directory, {recursive: true, mode: 0o700})
+    // What is above it keeps everybody else away.
+    if (this.#place !== 'here') chmodSync(directory, 0o711)
+  }
+
   /**
    * Writes the files with which the program resolves names as the pod does, and starts the nameserver on the session's address
    * where that is possible. Returns the overlays for the trap.
    */
   async resolver(files: ResolverFiles): Promise<{path: string; source: string}[]> {
-    const directory = path.join(this.#directory, 'etc')
-    mkdirSync(directory, {recursive: true, mode: 0o700})
+    const directory = path.join(this.directory, 'etc')
+    this.#makeDirectory(directory)
     const overlays: {path: string; source: string}[] = []
     const overlay = (name: string, text: string) => {
       const source = path.join(directory, name)
@@ -138,7 +153,7 @@ export class DataPlane {
       overlay('resolv.conf', this.#dns ? withNameserver(files.resolvConf, this.address) : files.resolvConf)
     }
     if (files.hosts !== undefined) overlay('hosts', files.hosts)
-    overlay('nsswitch.conf', withDnsHosts(readLocal('/etc/nsswitch.conf')))
+    overlay('nsswitch.conf', withDnsHosts(this.#place === 'here' ? readLocal('/etc/nsswitch.conf') : undefined))
     return overlays
   }
 
@@ -156,8 +171,8 @@ export class DataPlane {
   startFiles(config: Config['feature']['fs'], context: PathContext): FileOptions | undefined {
     const rules = fileRules(config, context)
     if (!rules) return undefined
-    const directory = path.join(this.#directory, 'remote')
-    mkdirSync(directory, {recursive: true, mode: 0o700})
+    const directory = path.join(this.directory, 'remote')
+    this.#makeDirectory(directory)
     this.#files = new FileProxy({
       agent: this.#agent,
       directory,
@@ -165,6 +180,7 @@ export class DataPlane {
       map: rules.map,
       warn: this.#warn,
       filesChanged: () => this.trap?.filesChanged(),
+      shared: this.#place === 'container-user',
       observer: this.#observer,
     })
     return {

@@ -3,6 +3,7 @@ import {MirrordError} from '../errors/mirrord-error.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
 import {TrapError, type ProgramExit, type UnavailableReason} from '../trap/trap.ts'
 import {outputTail} from './output-tail.ts'
+import type {SessionSpec} from './spec.ts'
 
 /** How a program ended, in words. */
 export function describeExit({code, signal}: ProgramExit): string {
@@ -145,21 +146,25 @@ const unavailable: Record<UnavailableReason, {why: string; next: string}> = {
 }
 
 /** The report of a machine that cannot intercept. */
-export function interceptionUnavailable(reason: UnavailableReason): MirrordError {
+export function interceptionUnavailable(reason: UnavailableReason, container = false): MirrordError {
   const {why, next} = unavailable[reason]
   return new MirrordError({
     code: `INTERCEPTION_UNAVAILABLE_${reason.toUpperCase().replaceAll('-', '_')}`,
     exit: 'interceptionUnavailable',
-    what: "This machine cannot intercept the program's system calls.",
+    what: `${container ? 'In this container' : 'On this machine'} the program's system calls cannot be intercepted.`,
     why,
-    next: [next, 'Or start with --no-intercept: environment and incoming traffic only.'],
+    next: container ? [next] : [next, 'Or start with --no-intercept: environment and incoming traffic only.'],
   })
 }
 
 /** Turns what the trap could not start into a report. */
-export function startFailure(error: unknown, name: string): unknown {
+export function startFailure(
+  error: unknown,
+  {program: {name}, container, outputDirectory}: Pick<SessionSpec, 'program' | 'container' | 'outputDirectory'>,
+): unknown {
   if (!(error instanceof TrapError)) return error
-  if (error.unavailable) return interceptionUnavailable(error.unavailable)
+  if (error.reason === 'container') return containerNotStarted(name, error, outputDirectory)
+  if (error.unavailable) return interceptionUnavailable(error.unavailable, container !== undefined)
   const executable = error.reason === 'not-executable'
   if (executable || error.reason === 'not-found')
     return new MirrordError(
@@ -179,6 +184,23 @@ export function startFailure(error: unknown, name: string): unknown {
       what: `The program "${name}" could not be started.`,
       why: error.message,
       next: ['Read mirrord.log of this session.'],
+    },
+    {cause: error},
+  )
+}
+
+/** The runtime did not start the container, or its program never came to run. */
+function containerNotStarted(name: string, error: TrapError, outputDirectory: string | undefined): MirrordError {
+  return new MirrordError(
+    {
+      code: 'CONTAINER_NOT_STARTED',
+      exit: 'programDied',
+      what: `The container "${name}" did not start.`,
+      why: `${error.message}.`,
+      next: [
+        "Read what the runtime says. The container needs this machine's files and network: a runtime on another machine (DOCKER_HOST) or a Docker in rootless mode, whose network is its own, cannot give them.",
+      ],
+      detail: outputTail(outputDirectory),
     },
     {cause: error},
   )

@@ -2,13 +2,16 @@ import type {ErrorReport} from '../errors/mirrord-error.ts'
 import type {SessionSpec} from './spec.ts'
 
 /** The steps of a start, in order, as the user sees them. */
-export type Phase = 'profile' | 'target' | 'agent' | 'environment' | 'program' | 'ready'
+export type Phase = 'profile' | 'image' | 'target' | 'agent' | 'environment' | 'program' | 'ready'
 
 /** What a start tells its user at the end. */
 export interface ReadySummary {
   /** The session's name for the other commands. */
   name: string
+  /** In a container: its number there. */
   programPid: number
+  /** The container that the program runs in, for people. */
+  inContainer?: string
   /** `pod/NAME` or `none`. */
   pod: string
   container?: string

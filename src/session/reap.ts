@@ -1,6 +1,7 @@
 import {readdirSync} from 'node:fs'
 import {isAlive, whereabouts} from '../util/process.ts'
 import {knownRecord} from './known-record.ts'
+import {removeLeft} from './left-container.ts'
 import {isRunning} from './liveness.ts'
 import {isLaunching} from './naming.ts'
 import {searchRoots} from './roots.ts'
@@ -51,8 +52,11 @@ async function reap(directory: SessionDirectory): Promise<void> {
     if (age > OTHER_MACHINE_MS) directory.remove()
     return
   }
+  // Its container, if it was one, was ended by the trap in it, and may still be there as an ended one.
+  const cleared = () => removeLeft(record).catch(() => {}) // told by its own job's stop
   // The trap outlives its session for the moment in which it ends the program's tree.
   if ((await isRunning(directory, record)) || (record.trap && isAlive(record.trap))) return
+  if (record.state !== 'ended' && where === 'here') await cleared()
   if (where === 'earlier-boot' || age > RECORD_MS) directory.remove()
   else directory.keepRecord()
 }

@@ -1,3 +1,4 @@
+import {isContainerRecord} from './left-container.ts'
 import type {NameClaim} from './naming.ts'
 import type {SessionRecord} from './state.ts'
 
@@ -18,6 +19,8 @@ export function parseRecord(text: string): {record?: SessionRecord; damage?: str
   const missing = ['id', 'job', 'name', 'program', 'state', 'createdAt'].find((key) => typeof record[key] !== 'string')
   if (missing !== undefined || !isProcess(record.session)) return {damage: `it has no valid "${missing ?? 'session'}"`}
   if (record.trap !== undefined && !isProcess(record.trap)) return {damage: 'it has no valid "trap"'}
+  if (record.container !== undefined && !isContainerRecord(record.container))
+    return {damage: 'it has no valid "container"'}
   return {record: value as SessionRecord}
 }
 

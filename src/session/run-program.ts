@@ -10,6 +10,7 @@ import {
 import {skipNames} from '../config/index.ts'
 import {compilePatterns} from '../patterns/index.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
+import {containerLaunch, type ContainerProgram} from './container-program.ts'
 import type {DataPlane} from './data-plane.ts'
 import {startFailure} from './failures.ts'
 import type {Log} from './log.ts'
@@ -20,12 +21,16 @@ import type {SessionSpec} from './spec.ts'
 /** What the program gets from the target. */
 export interface Prepared {
   environment: Record<string, string>
+  /** Changes of the container's environment; `environment` is unused then. */
+  changes?: string[]
   /** Files of the target that it sees instead of local ones. */
   overlays: {path: string; source: string}[]
   /** Remote files; undefined when all files are local. */
   files?: FileOptions
   /** The target's host name; undefined for this machine's. */
   hostname?: string
+  /** It runs in a container. */
+  container?: ContainerProgram
 }
 
 /** Told about the program's listeners. */
@@ -52,7 +57,7 @@ export interface ProgramEvents {
 export async function runProgram(
   spec: SessionSpec,
   dataPlane: DataPlane,
-  {environment, overlays, files, hostname}: Prepared,
+  {environment, changes, overlays, files, hostname, container}: Prepared,
   events: ProgramEvents,
 ): Promise<{trap: Trap; output: Output; close(): void}> {
   const {program, foreground, outputDirectory, intercept, trapPath, config} = spec
@@ -101,10 +106,12 @@ export async function runProgram(
     const trap = await startTrap(
       {
         trapPath,
-        program: program.path,
-        argv: program.argv,
-        cwd: program.cwd,
+        container: container && containerLaunch(container, {trapPath, directory: dataPlane.directory, log: events.log}),
+        program: container ? container.argv[0]! : program.path,
+        argv: container ? container.argv : program.argv,
+        cwd: container ? '' : program.cwd,
         env: environment,
+        environment: changes,
         stdio: {stdin: foreground ? 0 : 'ignore', stdout: output.stdout, stderr: output.stderr},
         newSession: !foreground,
         intercept,
@@ -135,7 +142,7 @@ export async function runProgram(
   } catch (error) {
     output.release()
     await output.finish(AbortSignal.abort())
-    throw startFailure(error, program.name)
+    throw startFailure(error, spec)
   } finally {
     output.release()
   }

@@ -8,6 +8,7 @@ import {deferred, within} from '../util/time.ts'
 import {agentEnded} from './agent-link.ts'
 import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
+import {describeContainer, prepareContainer, type ContainerProgram} from './container-program.ts'
 import {DataPlane} from './data-plane.ts'
 import {diskFailure} from './disk.ts'
 import {Ending, MAX_GRACE_MS, type End} from './ending.ts'
@@ -69,6 +70,8 @@ export class Session {
   /** Ports whose traffic was refused, and not given since. */
   readonly #refused = new Map<number, ErrorReport>()
   #started = false
+  /** The container that the program runs in, for people. */
+  #inContainer?: string
   /** Signals and job control of a session in the foreground. */
   readonly foreground: Foreground
 
@@ -162,7 +165,15 @@ export class Session {
     // Loading the Kubernetes library takes as long as trying this machine's kernel: side by side.
     const loading = loadCluster(config, this.#spec.environment)
     loading.catch(() => {}) // reported below, after the machine's own refusal
-    if (intercept) await checkMachine(this.#spec.trapPath, this.#log)
+    // Whether a container may intercept, the trap in it finds out.
+    const {container: line} = this.#spec
+    const container =
+      line &&
+      (await progress.phase('image', `Looking at the image ${line.image}`, () =>
+        prepareContainer(this.#spec, line, signal),
+      ))
+    if (container) this.#journal.update({container: {file: container.client.file, label: container.label}})
+    else if (intercept) await checkMachine(this.#spec.trapPath, this.#log)
     else
       progress.warn(
         'no interception: outgoing connections and name resolution stay on this machine; busy ports are not replaced',
@@ -181,7 +192,7 @@ export class Session {
       this.#words.note(text)
     }
     const observer = this.#words.listen(this.#report.recorder)
-    const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, observer)
+    const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, observer, container?.place)
     this.#dataPlane = dataPlane
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
@@ -192,7 +203,7 @@ export class Session {
     const prepared = await progress.phase('environment', 'Reading the environment of the target', () => {
       // What the program wrote is saved when it has ended, while the agent is still there.
       this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
-      return prepareProgram(this.#spec, agent, dataPlane)
+      return prepareProgram(this.#spec, agent, dataPlane, container)
     })
     await progress.phase('program', `Starting ${program.name}`, () => this.#startProgram(dataPlane, prepared))
     const waiting = () => this.#readiness.wait(prepared.environment)
@@ -237,9 +248,12 @@ export class Session {
       log: this.#log,
     })
     this.#output = output
-    this.#adopt(trap, dataPlane)
+    const {container} = prepared
+    this.#adopt(trap, dataPlane, container)
     this.#teardown.add('port watch', 100, close)
-    return {text: `Program ${this.#spec.program.name} runs as process ${trap.programPid}`}
+    if (container) this.#inContainer = await describeContainer(container)
+    const runs = this.#inContainer ?? `process ${trap.programPid}`
+    return {text: `Program ${this.#spec.program.name} runs as ${runs}`}
   }
 
   /** A program that can be told decides itself what to do without the port; the session goes on. */
@@ -253,10 +267,10 @@ export class Session {
   }
 
   /** From here on the trap's tree is this session's: it ends it, and ends when it ends. */
-  #adopt(trap: Trap, dataPlane: DataPlane): void {
+  #adopt(trap: Trap, dataPlane: DataPlane, container: ContainerProgram | undefined): void {
     this.#trap = trap
     dataPlane.trap = trap
-    this.#journal.update({trap: identify(trap.pid), programPid: trap.programPid})
+    this.#journal.update({trap: identify(trap.pid), programPid: container ? undefined : trap.programPid})
     this.#teardown.add('program', MAX_GRACE_MS + 10_000, () => this.#ending.endTree(trap))
     void trap.exited.then((exit) => {
       this.#exit = exit
@@ -323,6 +337,7 @@ export class Session {
     return {
       name: this.#spec.name,
       programPid: this.#trap!.programPid,
+      inContainer: this.#inContainer,
       pod: target ? `pod/${target.name}` : 'the cluster',
       container: target?.container,
       incoming: this.#spec.config.feature.network.incoming.mode === 'steal' ? 'steal' : 'off',

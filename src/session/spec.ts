@@ -1,5 +1,6 @@
 import type {CiRun} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
+import type {RunLine} from '../container/index.ts'
 import type {ReportPlace} from './left-report.ts'
 
 /** All that a session process needs to know; travels once, over its private launch pipe, never through argv or a file. */
@@ -17,13 +18,15 @@ export interface SessionSpec {
   /** Absolute path of `mirrord-trap`. */
   trapPath: string
   program: {
-    /** What the user typed first. */
+    /** What the user typed first; of a container, its name or that of its image. */
     name: string
-    /** Absolute path of the executable. */
+    /** Absolute path of the executable; of a container, of its runtime's client. */
     path: string
     argv: string[]
     cwd: string
   }
+  /** The program runs in a container, which this line starts. */
+  container?: RunLine
   /** The environment of the CLI: kubeconfig discovery reads it, the program inherits it. */
   environment: Record<string, string>
   config: Config

@@ -1,6 +1,7 @@
 import {resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts'
 import {composeEnvironment} from '../proxy/environment.ts'
 import {probeTrap} from '../trap/trap.ts'
+import {containerPaths, environmentChanges, type ContainerProgram} from './container-program.ts'
 import type {AgentLink} from './agent-link.ts'
 import type {DataPlane} from './data-plane.ts'
 import {interceptionUnavailable} from './failures.ts'
@@ -44,6 +45,7 @@ export async function prepareProgram(
   spec: SessionSpec,
   agent: AgentLink,
   dataPlane: DataPlane,
+  container?: ContainerProgram,
 ): Promise<Step<Prepared>> {
   const {config, environment, intercept} = spec
   const {env, fs, network, hostname: remoteName} = config.feature
@@ -56,9 +58,18 @@ export async function prepareProgram(
   ])
   const resolver = network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}) : dataPlane.localResolver()
   const overlays = intercept ? resolver : []
-  const files = intercept ? dataPlane.startFiles(fs, pathContext(spec)) : undefined
+  const files = intercept
+    ? dataPlane.startFiles(fs, container ? containerPaths(container) : pathContext(spec))
+    : undefined
   return {
-    value: {environment: composeEnvironment(environment, remote, env), overlays, files, hostname: hostname?.trim()},
+    value: {
+      environment: composeEnvironment(environment, remote, env),
+      changes: container && environmentChanges(container, remote, env),
+      overlays,
+      files,
+      hostname: hostname?.trim(),
+      container,
+    },
     text: `Environment of the target: ${remote.size} variables`,
   }
 }

@@ -2,6 +2,7 @@ import {closeSync, openSync, rmdirSync} from 'node:fs'
 import path from 'node:path'
 import {detectCi} from '../ci/index.ts'
 import type {Config} from '../config/index.ts'
+import {containerName, type RunLine} from '../container/index.ts'
 import {identify} from '../util/process.ts'
 import {currentJob} from './current-job.ts'
 import {outputUnusable, stateUnusable} from './disk.ts'
@@ -27,6 +28,8 @@ export interface StartRequest {
   run?: Pick<SessionSpec['run'], 'environment' | 'pipeline' | 'trigger'>
   /** The program and its arguments, as typed. */
   words: readonly string[]
+  /** The same words taken apart, where they start a container. */
+  container?: RunLine
   cwd: string
   env: Readonly<Record<string, string | undefined>>
   /** The folder with the built product: session entry and trap are found below it. */
@@ -46,9 +49,10 @@ export async function startSession(
   signals: SignalSource,
 ): Promise<LaunchOutcome> {
   const {env, cwd} = request
-  const [name = ''] = request.words
+  const [word = ''] = request.words
+  const name = request.container ? containerName(request.container) : word
   checkProbes(request.config, !request.foreground || request.config.ci.output_dir !== undefined)
-  const programPath = findProgram(name, env, cwd)
+  const programPath = findProgram(word, env, cwd)
   const store = currentJob(env)
   await reapStale(env, store.job)
   const directory = store.create()
@@ -102,6 +106,7 @@ async function launch(
     directory: directory.path,
     trapPath: path.join(request.lib, 'trap', 'mirrord-trap'),
     program: {...program, argv: [...request.words], cwd},
+    container: request.container,
     environment: Object.fromEntries(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     ),

@@ -15,6 +15,7 @@ import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import {randomId} from '../util/hash.ts'
 import type {ProcessId} from '../util/process.ts'
 import {stateUnusable} from './disk.ts'
+import type {ContainerRecord} from './left-container.ts'
 import type {ReportPlace} from './left-report.ts'
 import type {NameClaim} from './naming.ts'
 import {parseClaim, parseRecord} from './record.ts'
@@ -47,7 +48,10 @@ export interface SessionRecord {
   session: ProcessId
   /** The trap's outer process, the ancestor of the program's whole tree. */
   trap?: ProcessId
+  /** Not of a program in a container, whose number counts there only. */
   programPid?: number
+  /** The container that the program runs in; `trap` is then its runtime's client. */
+  container?: ContainerRecord
   outputDirectory?: string
   /** Where the job's report goes. */
   report?: ReportPlace

@@ -1,6 +1,7 @@
 import {exists, isAlive, uncollectedOrphans, whereabouts} from '../util/process.ts'
 import {deferred, delay, within} from '../util/time.ts'
 import {connectControl, type ControlReply, type LastWord} from './control.ts'
+import {removeLeft} from './left-container.ts'
 import {leftReport} from './left-report.ts'
 import {knownRecord} from './known-record.ts'
 import {isRunning, serves} from './liveness.ts'
@@ -142,6 +143,7 @@ async function end(directory: SessionDirectory, record: SessionRecord, waited: n
   } else if (await isRunning(directory, record))
     throw new Error('It hangs, and its process cannot be seen from here (another container): end that one.')
   await gone(directory, record, GONE_MS)
+  await removeLeft(record)
   return {failure: hung(record, waited)}
 }
 
@@ -193,5 +195,6 @@ async function afterDeath(directory: SessionDirectory, known: SessionRecord): Pr
   const record = directory.read() ?? (directory.damage === undefined ? undefined : known)
   if (!record) return {}
   await gone(directory, record, GONE_MS)
+  if (record.state !== 'ended') await removeLeft(record)
   return {failure: record.state === 'ended' ? record.failure : lost(record)}
 }

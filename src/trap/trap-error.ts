@@ -6,9 +6,10 @@ import {stages} from './wire.ts'
  * Why a program could not be started.
  * `unavailable`: this machine cannot intercept (see `unavailable`) · `not-found`: no such program · `not-executable`: no
  * permission, not a file, or a format that cannot be run · `working-directory`: cwd cannot be entered · `failed`: anything else
- * (see `errno`) · `lost`: the trap ended before the program started, or spoke nonsense.
+ * (see `errno`) · `lost`: the trap ended before the program started, or spoke nonsense · `container`: the container did not run.
  */
-export type TrapErrorReason = 'unavailable' | 'not-found' | 'not-executable' | 'working-directory' | 'failed' | 'lost'
+export type TrapErrorReason =
+  'unavailable' | 'not-found' | 'not-executable' | 'working-directory' | 'failed' | 'lost' | 'container'
 
 /** The one error that `startTrap` and `probeTrap` reject with. */
 export class TrapError extends Error {

@@ -1,10 +1,12 @@
-import {type ChildProcess, spawn} from 'node:child_process'
+import {spawn} from 'node:child_process'
 import type {Duplex} from 'node:stream'
 import {constants} from 'node:os'
+import {startContainer} from './container.ts'
 import {startFailure, TrapError} from './trap-error.ts'
 import type {
   Address,
   ConnectAnswer,
+  ContainerLaunch,
   FileAnswer,
   FileOperation,
   ProgramExit,
@@ -75,6 +77,32 @@ class Happening {
  */
 export function startTrap(options: TrapOptions, handlers: TrapHandlers): Promise<Trap> {
   const hello = encode('hello', helloOf(options))
+  return options.container
+    ? startInContainer(options.container, hello, options, handlers)
+    : startHere(hello, options, handlers)
+}
+
+async function startInContainer(
+  launch: ContainerLaunch,
+  hello: Buffer,
+  options: TrapOptions,
+  handlers: TrapHandlers,
+): Promise<Trap> {
+  let connection: Connection | undefined
+  const {pid, socket, settle} = await startContainer(launch, options, (reason) => connection?.abandon(reason))
+  try {
+    return await new Promise((resolve, reject) => {
+      connection = new Connection({pid, socket, settle}, options, handlers, resolve, reject)
+      connection.begin(hello)
+    })
+  } catch (error) {
+    socket.destroy()
+    await settle() // nothing is left of what did not start
+    throw error
+  }
+}
+
+function startHere(hello: Buffer, options: TrapOptions, handlers: TrapHandlers): Promise<Trap> {
   const child = spawn(options.trapPath, [], {
     argv0: 'mirrord-trap',
     cwd: '/',
@@ -84,7 +112,9 @@ export function startTrap(options: TrapOptions, handlers: TrapHandlers): Promise
     stdio: [options.stdio.stdin, options.stdio.stdout, options.stdio.stderr, 'pipe'],
   })
   return new Promise((resolve, reject) => {
-    const connection = new Connection(child, options, handlers, resolve, reject)
+    const socket = child.stdio[3] as Duplex | undefined
+    const settle = () => Promise.resolve()
+    const connection = new Connection({pid: child.pid ?? 0, socket, settle}, options, handlers, resolve, reject)
     child.once('error', (cause) => {
       const errno = (cause as NodeJS.ErrnoException).errno
       connection.fail(
@@ -128,12 +158,20 @@ function helloOf(options: TrapOptions): Fields<'hello'> {
     unixStreams: options.unixStreams ?? nothing,
     skip: options.skip ?? [],
     hostname: options.hostname ?? '',
+    environment: [...(options.environment ?? [])],
   }
+}
+
+/** The process that a trap is known by here, the socket to it, and what is to be waited for at its end. */
+interface Peer {
+  pid: number
+  socket: Duplex | undefined
+  settle(): Promise<void>
 }
 
 /** The session's end of the socket to one trap. */
 class Connection {
-  private readonly child: ChildProcess
+  private readonly peer: Peer
   private readonly socket: Duplex | undefined
   private readonly options: TrapOptions
   private readonly handlers: TrapHandlers
@@ -150,14 +188,14 @@ class Connection {
   private over = false
 
   constructor(
-    child: ChildProcess,
+    peer: Peer,
     options: TrapOptions,
     handlers: TrapHandlers,
     resolve: (trap: Trap) => void,
     reject: (error: TrapError) => void,
   ) {
-    this.child = child
-    this.socket = child.stdio[3] as Duplex | undefined
+    this.peer = peer
+    this.socket = peer.socket
     this.options = options
     this.handlers = handlers
     this.resolve = resolve
@@ -176,6 +214,13 @@ class Connection {
   fail(error: TrapError): void {
     this.reject(error)
     this.finish()
+  }
+
+  /** The connection goes on, but nothing good can come of it: the trap ends the tree. */
+  abandon(reason: string): void {
+    if (this.over) return
+    this.reason ??= reason
+    this.socket?.destroy()
   }
 
   private receive(chunk: Buffer): void {
@@ -413,12 +458,12 @@ class Connection {
     const reason = this.clean ? undefined : (this.reason ?? 'the trap was lost')
     this.reject(new TrapError('lost', reason ?? 'the program ended before it was started'))
     this.exit.resolve({})
-    this.end.resolve(this.clean ? {clean: true} : {clean: false, reason})
+    void this.peer.settle().then(() => this.end.resolve(this.clean ? {clean: true} : {clean: false, reason}))
   }
 
   private trap({pid: programPid, flags}: Fields<'started'>): Trap {
     return {
-      pid: this.child.pid ?? 0,
+      pid: this.peer.pid,
       programPid,
       features: {
         killable: (flags & startedFlags.killable) !== 0,

@@ -10,13 +10,21 @@ export interface Address {
 export interface TrapOptions {
   /** The built `mirrord-trap`. */
   trapPath: string
-  /** Absolute path of the executable. A script without `#!` is run by /bin/sh, as execvp(3) does. */
+  /** The trap and the program run in a container; absent: here. */
+  container?: ContainerLaunch
+  /**
+   * Absolute path of the executable. A script without `#!` is run by /bin/sh, as execvp(3) does. In a container also a name,
+   * which the trap looks for on its PATH, or a path relative to its working directory.
+   */
   program: string
   /** argv of the program, argv[0] included. */
   argv: readonly string[]
+  /** Empty: where the trap is (in a container the runtime has decided). */
   cwd: string
-  /** The whole environment of the program (the trap itself is started with it, and hands it on unchanged). */
+  /** The whole environment of the program (the trap itself is started with it, and hands it on unchanged). In a container: unused. */
   env: Record<string, string>
+  /** `NAME=VALUE` to set in, `NAME` to take from, the environment that the trap was started with. */
+  environment?: readonly string[]
   /** Descriptors of this process that become 0, 1 and 2 of the program. */
   stdio: {stdin: number | 'ignore'; stdout: number; stderr: number}
   /** true: the program leads its own session (background). false: it stays in the terminal's process group. */
@@ -43,6 +51,22 @@ export interface TrapOptions {
   nonBlockingHold?: number
   /** How long in ms this side may take before the trap ends a call with an errno of its own. */
   limits?: Partial<TrapLimits>
+}
+
+/** A container whose first process is `mirrord-trap --connect SOCKET`. */
+export interface ContainerLaunch {
+  /** Absolute path of the runtime's client, and its words. */
+  file: string
+  args: readonly string[]
+  /** The client's own. */
+  env: Record<string, string>
+  cwd: string
+  /** Where to listen for the trap: a new path in a directory that is mounted in the container. */
+  socket: string
+  /** How long the container may take to run; default 120,000 ms. */
+  startMs?: number
+  /** Removes the container, if there is one. Must not reject. */
+  remove(): Promise<void>
 }
 
 /** ms that a question may be under way before the trap ends the call that waits for it, and tells the handler (`gone`). */
@@ -250,8 +274,9 @@ export interface TrapHandlers {
 
 /** A running trap with its program. */
 export interface Trap {
-  /** Process id of mirrord-trap (the outer process). */
+  /** Process id of mirrord-trap (the outer process); with a container, of the runtime's client. */
   readonly pid: number
+  /** In a container: its number there. */
   readonly programPid: number
   /** What the kernel gives: waits that only SIGKILL ends (5.19), wake-ups on the same processor (6.6), pidfd_getfd(2). */
   readonly features: {killable: boolean; syncWakeUp: boolean; pidfdGetfd: boolean}
@@ -272,7 +297,7 @@ export interface Trap {
   killTree(): void
   /** The program itself ended (its descendants may live on). Rejects never; without `code` and `signal`: the trap was lost. */
   readonly exited: Promise<ProgramExit>
-  /** The whole tree is gone. `clean` is false when the trap was lost or spoke nonsense; `reason` says which. */
+  /** The whole tree is gone, and a container with it. `clean` is false when the trap was lost or spoke nonsense; `reason` says which. */
   readonly ended: Promise<{clean: boolean; reason?: string}>
 }
 

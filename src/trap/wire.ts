@@ -30,6 +30,7 @@ export const messages = {
       unixStreams: 'bytes',
       skip: ['string'],
       hostname: 'string',
+      environment: ['string'],
     },
   },
   connectAnswer: {id: 2, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'address', local: 'address'}},
@@ -97,7 +98,7 @@ export const messages = {
 } as const
 
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
-export const wireVersion = 4
+export const wireVersion = 5
 /** Bits of `hello.flags`. */
 export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16, filesWrite: 32} as const
 /** Bits of `connect.flags`. */

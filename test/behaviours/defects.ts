@@ -20,10 +20,9 @@ export const defects: readonly Behaviour[] = [
   defect('D13', 'a background start returns before the program is ready'),
   defect('D14', 'foreground with an output directory ends with status 0 whatever the program did'),
   defect('D15', 'stop does not know the program of a run in the foreground'),
-  // There is no `ci container` in this version.
-  {...defect('D16', 'ci container: the exit code of the foreground is lost'), priority: 'C'},
-  {...defect('D17', 'ci container: the container outlives its stop'), priority: 'C'},
-  {...defect('D18', 'ci container: the log of the sidecar is lost'), priority: 'C'},
+  defect('D16', 'ci container: the exit code of the foreground is lost'),
+  defect('D17', 'ci container: the container outlives its stop'),
+  defect('D18', 'ci container: the log of the sidecar is lost'),
   defect('D19', '`feature.env.unset` has no effect'),
   defect('D20', 'the program stays in the process group of the CI step'),
   defect('D21', 'an empty API key is an error', 'operator'),

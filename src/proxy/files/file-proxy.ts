@@ -35,6 +35,8 @@ export interface FileProxyOptions {
   /** Tells the trap that its copies of our answers are no longer true. */
   filesChanged: () => void
   observer?: TrafficObserver
+  /** The program is another user of this machine than we. */
+  shared?: boolean
   /** How long in ms the agent may be silent while a request waits. Default 30,000. */
   stallMs?: number
   /** Time in ms between two looks at watched paths. Default 2000. */
@@ -65,7 +67,7 @@ export class FileProxy {
     this.#requests = new Requests(options.agent, warnOnce, options.stallMs)
     this.#requests.onProgress = () => this.#working.forEach((request) => request.busy())
     this.#metadata = new MetadataCache(this.#requests)
-    this.#mirror = new Mirror(options.directory)
+    this.#mirror = new Mirror(options.directory, options.shared)
     const {warn, classify, directory, filesChanged, observer = unobserved} = options
     const parts = {requests: this.#requests, metadata: this.#metadata, mirror: this.#mirror, warnOnce, observer}
     this.#readers = new Readers({...parts, classify, directory})

@@ -36,6 +36,7 @@ export interface Copy {
 export class Mirror {
   /** The directory that the trap takes for the target's root. */
   readonly tree: string
+  readonly #shared: boolean
   readonly #links: string
   readonly #fresh: string
   readonly #nursery: string
@@ -51,16 +52,31 @@ export class Mirror {
   #making: Promise<void> | undefined
   #closed = false
 
-  /** @param directory private; everything below it belongs to the mirror */
-  constructor(directory: string) {
+  /**
+   * @param directory private; everything below it belongs to the mirror
+   * @param shared the program is another user of this machine than we, and may do with copies what it likes
+   */
+  constructor(directory: string, shared = false) {
+    this.#shared = shared
     this.tree = path.join(directory, 'tree')
     this.#links = path.join(directory, 'links')
     this.#fresh = path.join(directory, 'new')
     this.#nursery = path.join(directory, 'spare')
     fs.mkdirSync(directory, {recursive: true, mode: 0o700})
-    for (const part of [this.#links, this.#fresh, this.#nursery]) fs.mkdirSync(part, {recursive: true, mode: 0o700})
+    if (shared) fs.chmodSync(directory, 0o711)
+    for (const part of [this.#links, this.#fresh, this.#nursery])
+      fs.mkdirSync(part, {recursive: true, mode: shared ? 0o711 : 0o700})
     fs.mkdirSync(this.tree, {recursive: true, mode: 0o755})
     this.#makeSpare()
+  }
+
+  /** Permission bits of the copy of a file with this mode. */
+  fileMode(mode: number): number {
+    return fileMode(mode) | (this.#shared ? 0o666 : 0)
+  }
+
+  #directoryMode(mode: number): number {
+    return directoryMode(mode) | (this.#shared ? 0o755 : 0)
   }
 
   /** Nothing is made any more from here on. */
@@ -97,7 +113,7 @@ export class Mirror {
     if (copy && regular) {
       if (copy.filling || (copy.writing && sameFile(copy.metadata, metadata))) return
       if (!copy.writing && sameContent(copy.metadata, metadata)) {
-        if (copy.metadata.mode !== metadata.mode) fs.chmodSync(this.local(remote), fileMode(metadata.mode))
+        if (copy.metadata.mode !== metadata.mode) fs.chmodSync(this.local(remote), this.fileMode(metadata.mode))
         copy.metadata = metadata
         return
       }
@@ -107,7 +123,7 @@ export class Mirror {
       try {
         if (content) writeAll(fd, content)
         else if (regular && Number(metadata.size) > 0) fs.ftruncateSync(fd, Number(metadata.size))
-        fs.fchmodSync(fd, fileMode(metadata.mode))
+        fs.fchmodSync(fd, this.fileMode(metadata.mode))
         fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
         return objectOf(fs.fstatSync(fd, {bigint: true}).ino)
       } finally {
@@ -137,7 +153,7 @@ export class Mirror {
     const fd = fs.openSync(place, (change ? O_WRONLY : O_RDONLY) | O_NOFOLLOW)
     try {
       change?.(fd)
-      fs.fchmodSync(fd, fileMode(metadata.mode))
+      fs.fchmodSync(fd, this.fileMode(metadata.mode))
       fs.futimesSync(fd, seconds(metadata.accessTime), seconds(metadata.modificationTime))
     } finally {
       fs.closeSync(fd)
@@ -276,7 +292,7 @@ export class Mirror {
       fs.rmSync(place, {force: true})
       this.#makeDirectories(remote)
     }
-    fs.chmodSync(place, directoryMode(metadata.mode))
+    fs.chmodSync(place, this.#directoryMode(metadata.mode))
     this.setTimes(remote, metadata)
   }
 
@@ -395,7 +411,7 @@ export function seconds(nanoseconds: number | bigint): number {
  * Permission bits of a copy: the target's, so that programs that check a key's mode are content, but always writable for
  * us, and an executable is for everybody, as the program may have another user than we. Never set-user-ID.
  */
-export function fileMode(mode: number): number {
+function fileMode(mode: number): number {
   return (mode & 0o777) | 0o600 | (mode & 0o111 ? 0o555 : 0)
 }
 

@@ -289,7 +289,7 @@ export class Writers {
   async #begin(copy: Copy, kind: 'write' | 'append', fd: Int64): Promise<Written> {
     const {requests, mirror} = this.#options
     const file = await openFile(mirror.local(copy.path), fs.constants.O_RDONLY | O_NOFOLLOW)
-    const written = new Written(requests, copy, file)
+    const written = new Written(requests, copy, file, (mode) => mirror.fileMode(mode))
     try {
       await written.begin(kind, fd)
     } catch (error) {

@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import type {BigIntStats} from 'node:fs'
 import type {FileHandle} from 'node:fs/promises'
 import type {Int64, Metadata} from '../../protocol/index.ts'
-import {fileMode, seconds, type Copy} from './mirror.ts'
+import {seconds, type Copy} from './mirror.ts'
 import type {Requests} from './requests.ts'
 
 /** What is compared and sent at a time, in bytes. */
@@ -25,6 +25,7 @@ export class Written {
   /** Ours, for reading only: a second writer would keep the program from executing what it wrote. */
   readonly #file: FileHandle
   readonly #requests: Requests
+  readonly #fileMode: (mode: number) => number
   readonly #fds: {write?: Int64; append?: Int64} = {}
   /** Digests of the blocks of the target; a missing one is not known. While only appending: of whole ones in the head. */
   #blocks: (string | undefined)[] = []
@@ -36,8 +37,12 @@ export class Written {
   /** The copy as it was when everything of it had reached the target. */
   #clean: {mtime: bigint; size: bigint} | undefined
 
-  /** @param file the copy, open for reading; owned from now on */
-  constructor(requests: Requests, copy: Copy, file: FileHandle) {
+  /**
+   * @param file the copy, open for reading; owned from now on
+   * @param fileMode the mode of a copy by that of the target
+   */
+  constructor(requests: Requests, copy: Copy, file: FileHandle, fileMode: (mode: number) => number) {
+    this.#fileMode = fileMode
     this.#requests = requests
     this.copy = copy
     this.#file = file
@@ -119,7 +124,7 @@ export class Written {
   /** Gives the copy the mode and times of the target's file, whether it has a name or not. */
   async show({mode, accessTime, modificationTime}: Metadata): Promise<void> {
     const {clean} = await this.look()
-    await this.#file.chmod(fileMode(mode))
+    await this.#file.chmod(this.#fileMode(mode))
     await this.#file.utimes(seconds(accessTime), seconds(modificationTime))
     if (clean) this.settled(await this.#file.stat({bigint: true}))
   }

@@ -187,6 +187,7 @@ int main(void) {
         mapping: new Uint8Array(0),
         skip: ['go'],
         hostname: 'pod',
+        environment: [],
       },
       ...{rules: new Uint8Array(0), unixStreams: new Uint8Array(0)},
     })

@@ -26,6 +26,7 @@ const hello = encode('hello', {
   unixStreams: new Uint8Array(0),
   skip: [],
   hostname: '',
+  environment: [],
 })
 
 /** Speaks raw bytes to a trap; resolves with what it said and how it ended. */

@@ -1,0 +1,6 @@
+export {checkRunLine} from './accept.ts'
+export {type Client} from './client.ts'
+export {containerName, ownVariables, runWords} from './command.ts'
+export {type ImageConfig, programOf, readImage} from './image.ts'
+export {findContainer, labelOf, removeContainers} from './remove.ts'
+export {lastValue, parseRunLine, type RunLine} from './run-line.ts'
