@@ -64,6 +64,9 @@ export interface SectionMeta {
 /** An environment as a value: these rooms never read the process's own. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+// A configuration is parsed once: compiling the parsers takes longer than they save.
+z.config({jitless: true})
+
 // Not the registries of zod: they rewrite the types of what they hold.
 const fields = new WeakMap<z.ZodType, FieldMeta>()
 const sections = new WeakMap<z.ZodType, SectionMeta>()
@@ -145,10 +148,11 @@ export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], root)
 }
 
-/** The schema inside optional, nullable and default wrappers. */
+/** The schema inside optional, nullable, lazy and default wrappers. */
 export function unwrap(schema: z.ZodType): z.ZodType {
   let inner = schema
   while (
+    inner instanceof z.ZodLazy ||
     inner instanceof z.ZodOptional ||
     inner instanceof z.ZodNullable ||
     inner instanceof z.ZodDefault ||

@@ -33,30 +33,31 @@ const readiness = () =>
     ])
     .optional()
 
-const branches = [
-  branch('clickhouse', {copy: sqlCopy(false)}),
-  branch('cockroachdb', {copy: sqlCopy(false), migrations: migrations()}),
-  branch('dynamodb', {copy: documentCopy(), iam_auth: iamAuth()}),
-  branch('generic', {
-    port: port(),
-    command: z.array(z.string()).optional(),
-    args: z.array(z.string()).optional(),
-    env: textMap().optional(),
-    readiness: readiness(),
-  }),
-  branch('mariadb', {copy: sqlCopy(true), migrations: migrations(), iam_auth: iamAuth()}),
-  branch('mongodb', {copy: documentCopy()}),
-  branch('mssql', {copy: sqlCopy(false), migrations: migrations()}),
-  branch('mysql', {copy: sqlCopy(true), migrations: migrations(), iam_auth: iamAuth()}),
-  branch('pg', {
-    copy: sqlCopy(true),
-    migrations: migrations(),
-    iam_auth: iamAuth(),
-    connection_settings: textMap().optional(),
-    query_params: textMap().optional(),
-  }),
-  branch('spanner', {copy: sqlCopy(false), emulator_host: text().default('SPANNER_EMULATOR_HOST')}),
-] as const
+const branches = () =>
+  [
+    branch('clickhouse', {copy: sqlCopy(false)}),
+    branch('cockroachdb', {copy: sqlCopy(false), migrations: migrations()}),
+    branch('dynamodb', {copy: documentCopy(), iam_auth: iamAuth()}),
+    branch('generic', {
+      port: port(),
+      command: z.array(z.string()).optional(),
+      args: z.array(z.string()).optional(),
+      env: textMap().optional(),
+      readiness: readiness(),
+    }),
+    branch('mariadb', {copy: sqlCopy(true), migrations: migrations(), iam_auth: iamAuth()}),
+    branch('mongodb', {copy: documentCopy()}),
+    branch('mssql', {copy: sqlCopy(false), migrations: migrations()}),
+    branch('mysql', {copy: sqlCopy(true), migrations: migrations(), iam_auth: iamAuth()}),
+    branch('pg', {
+      copy: sqlCopy(true),
+      migrations: migrations(),
+      iam_auth: iamAuth(),
+      connection_settings: textMap().optional(),
+      query_params: textMap().optional(),
+    }),
+    branch('spanner', {copy: sqlCopy(false), emulator_host: text().default('SPANNER_EMULATOR_HOST')}),
+  ] as const
 
 const redisValue = () =>
   z
@@ -66,43 +67,45 @@ const redisValue = () =>
     .optional()
 
 /** The one branch that needs no operator: a Redis of this machine. */
-const localRedis = z.strictObject({
-  type: z.literal('redis'),
-  location: z.literal('local'),
-  id: text().optional(),
-  connection: z
-    .strictObject({
-      url: redisValue(),
-      host: redisValue(),
-      port: port().optional(),
-      username: redisValue(),
-      password: redisValue(),
-      database: u16().optional(),
-      tls: z.boolean().optional(),
-    })
-    .optional(),
-  local: z
-    .strictObject({
-      port: port().default(6379),
-      version: text().default('7-alpine'),
-      runtime: z.enum(['container', 'redis_server', 'auto']).default('container'),
-      container_runtime: z.enum(['docker', 'podman', 'nerdctl']).default('docker'),
-      container_command: text().optional(),
-      server_command: text().optional(),
-      options: z.strictObject({args: z.array(z.string()).optional()}).optional(),
-    })
-    .optional(),
-})
+const localRedis = () =>
+  z.strictObject({
+    type: z.literal('redis'),
+    location: z.literal('local'),
+    id: text().optional(),
+    connection: z
+      .strictObject({
+        url: redisValue(),
+        host: redisValue(),
+        port: port().optional(),
+        username: redisValue(),
+        password: redisValue(),
+        database: u16().optional(),
+        tls: z.boolean().optional(),
+      })
+      .optional(),
+    local: z
+      .strictObject({
+        port: port().default(6379),
+        version: text().default('7-alpine'),
+        runtime: z.enum(['container', 'redis_server', 'auto']).default('container'),
+        container_runtime: z.enum(['docker', 'podman', 'nerdctl']).default('docker'),
+        container_command: text().optional(),
+        server_command: text().optional(),
+        options: z.strictObject({args: z.array(z.string()).optional()}).optional(),
+      })
+      .optional(),
+  })
 
-const remoteRedis = branch('redis', {
-  location: z.literal('remote').optional(),
-  copy: z.strictObject({mode: z.enum(['empty', 'all']), patterns: z.array(text()).optional()}).optional(),
-})
+const remoteRedis = () =>
+  branch('redis', {
+    location: z.literal('remote').optional(),
+    copy: z.strictObject({mode: z.enum(['empty', 'all']), patterns: z.array(text()).optional()}).optional(),
+  })
 
-const anyBranch = z.discriminatedUnion('type', [
-  ...branches,
-  z.discriminatedUnion('location', [localRedis, remoteRedis]),
-])
+/** Made when a file has branches: few have, and it takes longer than all other keys together. */
+const anyBranch = z.lazy(() =>
+  z.discriminatedUnion('type', [...branches(), z.discriminatedUnion('location', [localRedis(), remoteRedis()])]),
+)
 
 /** Key `feature.db_branches` (config.md 3.8). */
 export const dbBranches = later(

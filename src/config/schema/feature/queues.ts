@@ -36,9 +36,18 @@ const queue = <Shape extends z.ZodRawShape>(id: Shape) =>
 /** Key `feature.split_queues` (config.md 3.8). */
 export const splitQueues = later(
   z
-    .union([z.array(queue({queue_id: text()})), z.record(z.string(), queue({}))], {
-      error: 'expected an object of queues by their id, or a list of them',
-    })
+    .union(
+      [
+        z.array(z.lazy(() => queue({queue_id: text()}))),
+        z.record(
+          z.string(),
+          z.lazy(() => queue({})),
+        ),
+      ],
+      {
+        error: 'expected an object of queues by their id, or a list of them',
+      },
+    )
     .default({}),
   {
     doc:
