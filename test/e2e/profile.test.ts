@@ -24,15 +24,15 @@ const config = (profile: string, rest: object = {}) => [
 ]
 const adjustments = (...changes: string[]) => ({featureAdjustments: changes.map((change) => ({change}))})
 
-/** Answers `{"who":"local"}` on 8080; GET /ask/HOST says whether its name resolves. */
-const server = [
+/** Answers `{"who":"local"}`; GET /ask/HOST says whether its name resolves. Port 0 is a free one, for a program that steals none. */
+const server = (port: number) => [
   node,
   '-e',
   `require('http').createServer((request, response) => {
      if (!request.url.startsWith('/ask/')) return response.end('{"who":"local"}')
      require('dns').lookup(request.url.slice(5), (error, address) =>
        response.end(JSON.stringify({who: 'local', error: error?.code, address})))
-   }).listen(8080)`,
+   }).listen(${port})`,
 ]
 
 // Before they are installed: where the cluster is not only ours, somebody else may have done that.
@@ -58,7 +58,7 @@ describe('profiles', () => {
 
   test('a profile of the cluster is over the file and the flags, in its order', async () => {
     const file = config(quiet, {feature: {network: {incoming: 'steal'}}})
-    const result = await job.start(...file, '--steal', '--ready', 'listening', '--', ...server)
+    const result = await job.start(...file, '--steal', '--ready', 'listening', '--', ...server(0))
     expectExit(result, 'success')
     expect(result.stderr).toContain(`Profile ${quiet}: incoming-steal, incoming-off`)
     expect(result.stdout).toContain('Incoming: off')
@@ -71,7 +71,9 @@ describe('profiles', () => {
     const kubeconfig = path.join(job.folder, 'kubeconfig')
     harness.cluster.writeKubeconfig(kubeconfig, 'default')
     const profile = `${harness.namespace}/${names}`
-    const result = await job.run(['ci', 'start', ...config(profile), '--', ...server], {env: {KUBECONFIG: kubeconfig}})
+    const result = await job.run(['ci', 'start', ...config(profile), '--', ...server(8080)], {
+      env: {KUBECONFIG: kubeconfig},
+    })
     expectExit(result, 'success')
     expect(result.stderr).toContain(`in namespace ${harness.namespace}`)
     // The names are resolved here, where there is none of the cluster.
