@@ -3,6 +3,7 @@ import {writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {promisify} from 'node:util'
 import {execFile} from 'node:child_process'
+import {PatchStrategy, setHeaderOptions} from '@kubernetes/client-node'
 import {afterAll, beforeAll, describe, expect, inject, test} from 'vitest'
 import {harness, job} from './support/each-test.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
@@ -87,7 +88,7 @@ describe('mirrord ls', () => {
     await harness.nothingLeft(job)
   })
 
-  test('names the containers of a pod with several, but for sidecars [LIF-18, LIF-26]', async () => {
+  test('names the containers of a pod with several, but for sidecars [LIF-18]', async () => {
     const expected = ['pod/alone', 'pod/meshed', 'pod/pair/container/app', 'pod/pair/container/cache']
     expect(await list('-n', several)).toEqual(expected)
     expect(await list('--namespace', several, '-o', 'json')).toEqual(expected)
@@ -97,12 +98,37 @@ describe('mirrord ls', () => {
     expect(await list('-n', several, '-t', 'deployment')).toEqual([])
   })
 
-  test('starts a session on every target that it lists', async () => {
+  /** Starts a session on the target, which need not listen, and ends it; gives what the start said. */
+  async function startOn(target: string): Promise<string> {
+    const args = ['--target', target, '-n', several, '--name', 'listed', '--ready', 'started']
+    const result = await job.start(...args, '--', node, '-e', 'setInterval(() => {}, 1000)')
+    expectExit(result, 'success')
+    expectExit(await job.stop(), 'success')
+    return result.stderr
+  }
+
+  test('names targets on which sessions start: each container itself', async () => {
     for (const target of await list('-n', several)) {
-      const args = ['--target', target, '-n', several, '--name', 'listed', '--ready', 'started', '--no-wait']
-      expectExit(await job.start(...args, '--', node, '-e', 'setInterval(() => {}, 1000)'), 'success')
-      expectExit(await job.stop(), 'success')
+      const [, pod, , container] = target.split('/')
+      const said = await startOn(target)
+      expect(said).toContain(`is pod ${pod}, container ${container ?? 'app'}, in namespace ${several}`)
+      expect(said).not.toContain('was chosen')
     }
+    await harness.nothingLeft(job)
+  })
+
+  test('a pod of which no container is named: its default one, else the first, with a warning [LIF-26]', async () => {
+    const said = await startOn('pod/pair')
+    expect(said).toContain('container "app" was chosen; the pod also has cache')
+    expect(said).toContain('is pod pair, container app,')
+    const annotations = {'kubectl.kubernetes.io/default-container': 'cache'}
+    await harness.cluster.core.patchNamespacedPod(
+      {name: 'pair', namespace: several, body: {metadata: {annotations}}},
+      setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+    )
+    const annotated = await startOn('pod/pair')
+    expect(annotated).toContain('is pod pair, container cache,')
+    expect(annotated).not.toContain('was chosen')
   })
 
   test('prints a table on a terminal', async () => {
