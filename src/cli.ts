@@ -1,8 +1,6 @@
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import {Config, Errors, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
-import {normalizeArguments} from './cli/arguments.ts'
-import {holdBack} from './cli/program-words.ts'
 import {exitCodes} from './errors/exit-codes.ts'
 
 /** Runs the CLI on the words after its name; sets the exit code. `root` is the folder that holds package.json. */
@@ -16,7 +14,7 @@ export async function run(argv: readonly string[], options: {root: string; devel
     const {root, development = false} = options
     const pjson = packageFor(argv, root, development)
     const config = await Config.load({root, pjson, ignoreManifest: development})
-    words = prepare(argv, config)
+    words = await prepare(argv, config)
     await runCommand([...words], config)
     await flush()
   } catch (error) {
@@ -54,15 +52,21 @@ function packageFor(argv: readonly string[], root: string, development: boolean)
 }
 
 /** The command line as oclif gets it: that of one of our commands by our own rules, anything else as it is. */
-function prepare(argv: readonly string[], config: Config): string[] {
+async function prepare(argv: readonly string[], config: Config): Promise<string[]> {
   const words = [...argv]
   for (let length = 1; length <= MAX_COMMAND_WORDS; length++) {
     const command = config.findCommand(words.slice(0, length).join(':'))
     if (!command) continue
-    if (command.pluginName !== config.name) return words
-    const {flags, passthrough = false} = command as typeof command & {passthrough?: boolean}
+    // Without further words there is nothing to rewrite, and nothing is loaded for it.
+    if (command.pluginName !== config.name || words.length === length) return words
+    const [{normalizeArguments}, {holdBack}] = await Promise.all([
+      import('./cli/arguments.ts'),
+      import('./cli/program-words.ts'),
+    ])
+    const {flags, args, strict, passthrough = false} = command as typeof command & {passthrough?: boolean}
     const name = words.slice(0, length).join(' ')
-    const own = normalizeArguments(words.slice(length), {name, flags, passthrough})
+    const most = strict === false ? Infinity : Object.keys(args).length
+    const own = normalizeArguments(words.slice(length), {name, flags, passthrough, most})
     return [...words.slice(0, length), ...(passthrough ? holdBack(own) : own)]
   }
   return words

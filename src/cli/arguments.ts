@@ -17,6 +17,8 @@ export interface CommandShape {
   flags: Readonly<Record<string, FlagShape>>
   /** The first word that is not a flag starts the user's program (ruling R5). */
   passthrough: boolean
+  /** How many arguments it takes; without it any number. More would become part of the command's name for oclif. */
+  most?: number
 }
 
 /** The file that a bare `-f` means (spec config.md 1.2). */
@@ -63,6 +65,7 @@ class Walk {
   readonly #out: string[] = []
   #rest: string[] = []
   #help = false
+  #arguments = 0
 
   constructor(command: CommandShape) {
     this.#command = command
@@ -83,7 +86,11 @@ class Walk {
         else this.#short(word)
         if (this.#help) return ['--help']
       } else if (passthrough) return [...this.#out, '--', word, ...withoutSeparator(this.#rest.reverse())]
-      else this.#out.push(word)
+      else {
+        if (++this.#arguments > (this.#command.most ?? Infinity))
+          throw this.#wrong(`Unexpected argument: ${word || '""'}.`)
+        this.#out.push(word)
+      }
     }
     return this.#out
   }

@@ -1,5 +1,7 @@
 import {CommandHelp, Help, type HelpSectionRenderer} from '@oclif/core'
+import {MirrordError} from '../errors/mirrord-error.ts'
 import {endWithReader} from './pipe.ts'
+import {unknownCommand} from './usage.ts'
 
 /** A part of the help as oclif makes it. */
 interface Section {
@@ -53,6 +55,11 @@ export default class MirrordHelp extends Help {
 
   override async showHelp(argv: string[]): Promise<void> {
     endWithReader()
-    await super.showHelp(argv)
+    try {
+      await super.showHelp(argv)
+    } catch (error) {
+      const [, id] = /^Command (\S+) not found\.$/.exec((error as Error).message) ?? []
+      throw id === undefined ? error : new MirrordError(unknownCommand(id, this.config))
+    }
   }
 }

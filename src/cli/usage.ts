@@ -45,7 +45,7 @@ export function flagReport(error: unknown, command: string): ErrorReport | undef
 }
 
 function usage(what: string, why: string | undefined, command: string, meant: readonly string[] = []): ErrorReport {
-  const next = [...meant, `See what there is: mirrord ${command} --help`]
+  const next = [...meant, `See what there is: mirrord ${command === '' ? '' : `${command} `}--help`]
   return {code: 'USAGE', exit: 'usage', what: sentence(what), why, next}
 }
 
@@ -60,6 +60,7 @@ function problems({message, args = []}: ParseError): string[] {
   const [, reasons] = /^The following errors? occurred:\s*([^]*)$/.exec(text) ?? []
   return (reasons ?? text)
     .split('\n')
+    .map((line) => line.replace(/^Expected {2}to/, 'Expected "" to'))
     .map((line) => line.replace(/^\s*Missing required flag (\S+)$/, '--$1 is missing, and has no default'))
 }
 
@@ -70,6 +71,8 @@ export function unknownCommand(id: string, config: Pick<Interfaces.Config, 'comm
   const topic = typed.includes(' ') ? typed.slice(0, typed.lastIndexOf(' ') + 1) : ''
   // Within a topic only the last word can be wrong: the topic's letters would make everything in it look alike.
   const siblings = topic === '' ? [] : commands.filter((name) => name.startsWith(topic))
+  if (typed.startsWith('-'))
+    return usage(`A command comes first, its flags after it: ${typed} is no command.`, undefined, '')
   const near =
     siblings.length > 0 ? nearestWord(typed, siblings, topic) : nearest(typed, [...commands, ...lastWords(commands)])
   const meant = near.map((name) => commands.find((command) => command === name || command.endsWith(` ${name}`)) ?? name)

@@ -2,6 +2,7 @@ import {Args, Flags} from '@oclif/core'
 import {MirrordCommand} from '../cli/command.ts'
 import {showFailure} from '../cli/failure.ts'
 import {explainTable} from '../cli/explain-output.ts'
+import {usageError} from '../cli/usage.ts'
 import {failedVerdict, succeededVerdict, verdictOf} from '../cli/verify-output.ts'
 import {exitCodes} from '../errors/exit-codes.ts'
 
@@ -28,6 +29,7 @@ export default class VerifyConfig extends MirrordCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(VerifyConfig)
+    if (args.path === '') throw usageError('PATH is empty.', 'verify-config')
     const verdict = await verdictOf({path: args.path, ide: flags.ide, env: process.env, cwd: process.cwd()})
     if ('failure' in verdict) {
       if (!flags.explain) this.log(failedVerdict(verdict.failure))

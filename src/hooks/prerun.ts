@@ -1,7 +1,5 @@
 import {Errors, Parser, type Hook} from '@oclif/core'
-import {unshield} from '../cli/arguments.ts'
 import {requirements, type MirrordCommand} from '../cli/command.ts'
-import {heldBack} from '../cli/program-words.ts'
 import {ReportedError} from '../cli/report.ts'
 import {checks, type CheckState} from './checks.ts'
 import {provideContext} from './context.ts'
@@ -25,8 +23,12 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
       '--': true,
       context: undefined,
     })
+    const [{resolveConfig}, {unshield}, {heldBack}] = await Promise.all([
+      import('../config/index.ts'),
+      import('../cli/arguments.ts'),
+      import('../cli/program-words.ts'),
+    ])
     const flags = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, unshield(value)]))
-    const {resolveConfig} = await import('../config/index.ts')
     const words = [...raw.filter((token) => token.type === 'arg').map((token) => token.input), ...heldBack()]
     const required = command.requires ?? requirements
     const resolved = await resolveConfig({

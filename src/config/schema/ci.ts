@@ -23,7 +23,8 @@ export const ciSection = section(
       compare: 'ours',
     }),
     name: field(
-      text()
+      z
+        .string()
         .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'it is 1 to 63 letters, digits, dots, dashes and underscores')
         .optional(),
       {

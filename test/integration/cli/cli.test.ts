@@ -232,6 +232,23 @@ describe('the command line itself', () => {
     expect(stdout).toContain('$ mirrord ci stop [NAME...] [flags]')
   })
 
+  it.each([
+    [['--nope'], 'A command comes first, its flags after it: --nope is no command.'],
+    [['help', 'nope'], 'There is no command `mirrord nope`.'],
+    [['ls', 'extra'], 'Unexpected argument: extra.'],
+    [['ci', 'api-key', 'extra'], 'Unexpected argument: extra.'],
+    [['ci', 'status', 'one', ''], 'Unexpected argument: "".'],
+    [['verify-config', ''], 'PATH is empty.'],
+    [['completion', ''], 'Expected "" to be one of: bash, zsh, powershell.'],
+    [['ci', 'logs', '-f', '-f'], '--follow is given more than once.'],
+    [['ci', 'stop', '--grace', '-1'], '--grace needs a value.'],
+    [['ci', 'stop', '--grace=-1'], '--grace: expected an integer greater than or equal to 0 but received: -1.'],
+    [[''], 'There is no command `mirrord `.'],
+  ])('says in one sentence what is wrong with %j', async (args, what) => {
+    const {code, stdout, stderr} = await mirrord(args)
+    expect([code, stdout, stderr.split('\n')[0]]).toEqual([exitCodes.usage.code, '', `Error: ${what}`])
+  })
+
   it('takes ten thousand arguments of a program', async () => {
     const args = Array.from({length: 10_000}, (_, index) => `ü ${index}`)
     expect((await mirrord(['ci', 'start', 'node', ...args])).code).toBe(exitCodes.kubeconfig.code)
