@@ -2,7 +2,8 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, test} from 'vitest'
 import {harness, job} from './support/each-test.ts'
-import {expectExit} from './support/harness.ts'
+import {ciApiKey} from '../fixtures/ci-api-key.ts'
+import {expectExit, expectFailure} from './support/harness.ts'
 
 // `mirrord exec`, and what else the command line says to a session.
 
@@ -25,6 +26,14 @@ describe('exec', () => {
     expectExit(result, 'success')
     await harness.nothingLeft(job)
   })
+})
+
+test('exec with a CI API key says that it counts as a session of the job; a damaged key is refused first', async () => {
+  const exec = ['exec', '-t', 'deployment/echo', '--steal', '--', 'true']
+  const result = await job.run(exec, {env: {MIRRORD_CI_API_KEY: ciApiKey}})
+  expectExit(result, 'success')
+  expect(result.stderr).toContain('! MIRRORD_CI_API_KEY is set: this counts as a session of the CI job')
+  expectFailure(await job.run(exec, {env: {MIRRORD_CI_API_KEY: 'garbage'}}), 'apiKey', 'API_KEY_MALFORMED')
 })
 
 describe('ci start --json', () => {

@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process'
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, it} from 'vitest'
@@ -169,6 +170,19 @@ describe('completion', () => {
     expect(readFileSync(path.join(cache(), 'functions/bash/mirrord.bash'), 'utf8')).toContain('ci:start --target')
     const script = await mirrord(['autocomplete', 'script', shell])
     expect([script.code, script.stdout]).toEqual([0, expect.stringContaining(cache())])
+  })
+
+  it.each([
+    [['ci', 'st'], 'start status stop'],
+    [['ci', 'start', '--targ'], '--target --target-namespace'],
+    [['verify-config', '--'], '--ide --resolved --explain'],
+  ])('completes %j in bash', async (words, completed) => {
+    await mirrord(['completion', 'bash'])
+    const script = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mirrord_autocomplete; echo "\${COMPREPLY[*]}"`
+    const functions = path.join(cache(), 'functions/bash/mirrord.bash')
+    expect(execFileSync('bash', ['-c', script, 'bash', functions, 'mirrord', ...words], {encoding: 'utf8'})).toBe(
+      `${completed}\n`,
+    )
   })
 
   it('takes the shell from SHELL, and refuses one that it has no files for', async () => {

@@ -4,13 +4,8 @@ import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import type {Cluster} from '../../../src/kube/index.ts'
 import {checkLicence, decodeApiKey, discoverOperator} from '../../../src/operator/index.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from '../kube/fake-api.ts'
+import {ciApiKey as key} from '../../fixtures/ci-api-key.ts'
 
-/** The synthetic key of the specification (operator.md 3.8): seed 00..1f, certificate of a made-up issuer. */
-const key =
-  'mci-v1:eNr7zcRo0PjfoHHDAmYmRiYmRkYDdjZm7dQCVgYDY0MlAwU25lAWZh5Jx-Tc1IRiBde8ktSigqLM4lQFn8zk1LziVENeA26QGi4eFpAaAzlx' +
-  'XiMzA0MDQwMwiBLnNUbmGkgZShiIQQzlz80sKsovStFNznQA69WB2J3HysCsyMC8kH3_53MC-2QL7ko89z4wM_3JNYPZS3njZe-0pQiFGu6Au5PZkaFI' +
-  '5NGEiUI6h7cvq3vrXqrH8chz8-vLPEzzo-feP_hl2X0_jds8jUtvV_UdzV0QfzWVc0L9Pj7_c94CPWr7PZi47j1gDzYIBPmcFWwiixKLAgMjEzMLKxs7' +
-  'BycXNw8vH7-AoJCwiKiYuISklLSMrJx8I2H3AQBGp2ZO'
 const payload = inflateSync(Buffer.from(key.slice(7), 'base64url'))
 const encode = (bytes: Uint8Array) => `mci-v1:${deflateSync(bytes).toString('base64url')}`
 
