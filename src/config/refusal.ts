@@ -17,8 +17,6 @@ export function refusal(
   const shown = [...invalid, ...unsupported]
   const sentences = [...new Set(shown.map((problem) => sentence(problem, origins, file)))]
   const count = sentences.length === 1 ? '' : ` in ${sentences.length} places`
-  const paths = (some: readonly Problem[]) =>
-    listed(some.flatMap(({path, paths}) => paths ?? [path || 'the configuration']))
   return new MirrordError({
     code: invalid.length > 0 ? 'CONFIG_INVALID' : 'CONFIG_UNSUPPORTED',
     exit: invalid.length > 0 ? 'configInvalid' : 'configUnsupported',
@@ -27,23 +25,26 @@ export function refusal(
         ? `The configuration is invalid${count}.`
         : `The configuration asks for something that this version does not do${count}.`,
     why: sentences.length === 1 ? sentences[0] : undefined,
-    next: [...(invalid.length > 0 ? [`Correct ${paths(invalid)}.`] : []), ...remedies(unsupported, origins, paths)],
+    next: [
+      ...(invalid.length > 0 ? [`Correct ${listed(invalid.flatMap(keysOf))}.`] : []),
+      ...remedies(unsupported, origins),
+    ],
     detail: sentences.length > 1 ? sentences.join('\n') : undefined,
     places: shown.flatMap((problem) => placesOf(problem, origins, file)),
   })
 }
 
-/** What nobody has set cannot be left out: there it is the default that asks for too much. */
-function remedies(
-  unsupported: readonly Problem[],
-  origins: ReadonlyMap<string, Origin>,
-  paths: (some: readonly Problem[]) => string,
-): string[] {
+const keysOf = ({path, paths}: Problem) => paths ?? [path || 'the configuration']
+
+/** What nobody has set cannot be left out: there it is the default that asks for too much. A target is named anew. */
+function remedies(unsupported: readonly Problem[], origins: ReadonlyMap<string, Origin>): string[] {
   const byDefault = unsupported.filter((problem) => !problem.paths && !nearestOrigin(problem.path, origins))
-  const set = unsupported.filter((problem) => !byDefault.includes(problem))
+  const set = unsupported.filter((problem) => !byDefault.includes(problem)).flatMap(keysOf)
+  const keys = set.filter((path) => path !== 'target.path')
   return [
-    ...(set.length > 0 ? [`Leave out ${paths(set)}.`] : []),
-    ...(byDefault.length > 0 ? [`Set ${paths(byDefault)}, to a value that is named above.`] : []),
+    ...(keys.length < set.length ? ['Name a pod or a deployment as the target (target.path).'] : []),
+    ...(keys.length > 0 ? [`Leave out ${listed(keys)}.`] : []),
+    ...(byDefault.length > 0 ? [`Set ${listed(byDefault.flatMap(keysOf))}, to a value that is named above.`] : []),
   ]
 }
 

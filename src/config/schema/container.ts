@@ -2,7 +2,7 @@ import {z} from 'zod'
 import {inert, section} from '../meta.ts'
 import {text} from '../scalars.ts'
 
-const why = 'it belongs to the container commands'
+const why = 'there is no side container: the program runs below the trap in its own container'
 const ip = () => z.union([z.ipv4(), z.ipv6()], {error: 'expected an IP address'})
 
 /** Section `container` (config.md 3.9). */

@@ -31,7 +31,9 @@ export const internalProxySection = section(
   {doc: 'The connection to the agent.'},
 )
 
-const container = {why: 'it belongs to the container commands'} as const
+const container = {
+  why: 'there is no external proxy: a container reaches the session over a socket that is mounted into it',
+} as const
 
 /** Section `external_proxy` (config.md 3.10). */
 export const externalProxySection = section(

@@ -421,7 +421,10 @@ describe('without an operator [LIF-28]', () => {
     expect(lines).toEqual([
       'target statefulset/x (flag --target), feature.copy_target (file m.json:3), feature.split_queues (file m.json:6) and feature.db_branches (file m.json:14) need the operator, whose sessions come in a later version.',
     ])
-    expect(next).toEqual(['Leave out target.path, feature.copy_target, feature.split_queues and feature.db_branches.'])
+    expect(next).toEqual([
+      'Name a pod or a deployment as the target (target.path).',
+      'Leave out feature.copy_target, feature.split_queues and feature.db_branches.',
+    ])
     expect(places?.map(({line}) => line)).toEqual([3, 6, 14])
   })
 
