@@ -90,6 +90,7 @@ bool config_read(struct reader *r) {
         char *variable = get_string(r);
         if (r->bad || !change_environment(variable)) return false;
     }
+    config.network = get_string(r);
     if (r->bad || r->at != r->end) return false;
     if (!*config.cwd && !(config.cwd = getcwd(NULL, 0))) config.cwd = "/"; /* in a container: where its runtime has put us */
     find_program();

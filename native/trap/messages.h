@@ -1,7 +1,7 @@
 /* messages.h - numbers of the messages; src/trap/wire.ts describes every field, a unit test compares the two. */
 #ifndef MESSAGES_H
 #define MESSAGES_H
-#define WIRE_VERSION 5
+#define WIRE_VERSION 6
 #define FRAME_LIMIT (16u << 20)
 enum message {
     MSG_HELLO = 1,

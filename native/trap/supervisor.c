@@ -142,10 +142,20 @@ static bool reap(void) { /* false: no children left, so no tree */
     }
 }
 
+/* Of a container: the session's relays and our listeners are on loopback addresses, so both must mean the same ones. */
+static bool same_network(void) {
+    char own[64];
+    if (!*config.network) return true;
+    ssize_t n = readlink("/proc/self/ns/net", own, sizeof own - 1);
+    return n > 0 && (size_t)n == strlen(config.network) && !memcmp(own, config.network, (size_t)n);
+}
 static bool start(void) {
     static struct filter f;
     struct spawned s = {.stage = STAGE_MEMORY};
-    if (config.intercept) s.error = -access_find();
+    if (!same_network()) {
+        s.stage = STAGE_NETWORK;
+        s.error = ENETUNREACH;
+    } else if (config.intercept) s.error = -access_find();
     if (s.error) goto failed;
     filter_program(&f);
     spawn(&s, &f);

@@ -77,6 +77,7 @@ struct config {
     bool files_write;                                       /* some path may be written remotely */
     char **skip; uint32_t nskip;                            /* names of programs that run as without us */
     char *hostname;                                         /* "" for this machine's */
+    char *network;                                          /* "" for any; else what /proc/self/ns/net must say */
 };
 extern struct config config;
 bool config_read(struct reader *r);
@@ -86,7 +87,7 @@ bool config_is_local(const struct addr *a);
 
 /* ---- starting the program (spawn.c) ---- */
 struct spawned { pid_t pid; int listener; bool killable, sync_wake; int stage, error; };
-enum stage { STAGE_NONE, STAGE_CLONE, STAGE_SECCOMP, STAGE_CHDIR, STAGE_EXEC, STAGE_MEMORY };
+enum stage { STAGE_NONE, STAGE_CLONE, STAGE_SECCOMP, STAGE_CHDIR, STAGE_EXEC, STAGE_MEMORY, STAGE_NETWORK };
 int install_filter(const struct filter *f, bool *killable); /* listener or -errno */
 bool use_sync_wake_up(int listener);
 void spawn(struct spawned *s, const struct filter *f);

@@ -43,6 +43,8 @@ export function startFailure(
         errno,
         unavailable: 'memory-denied',
       })
+    case stages.network:
+      return new TrapError('container', "the container has another network than this machine's", {errno})
     case stages.chdir:
       return new TrapError('working-directory', `${options.cwd} cannot be entered: ${name}`, {errno})
     case stages.exec: {

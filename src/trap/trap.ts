@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {readlinkSync} from 'node:fs'
 import type {Duplex} from 'node:stream'
 import {constants} from 'node:os'
 import {startContainer} from './container.ts'
@@ -159,6 +160,7 @@ function helloOf(options: TrapOptions): Fields<'hello'> {
     skip: options.skip ?? [],
     hostname: options.hostname ?? '',
     environment: [...(options.environment ?? [])],
+    network: options.container ? readlinkSync('/proc/self/ns/net') : '',
   }
 }
 

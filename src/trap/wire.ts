@@ -31,6 +31,7 @@ export const messages = {
       skip: ['string'],
       hostname: 'string',
       environment: ['string'],
+      network: 'string',
     },
   },
   connectAnswer: {id: 2, fields: {id: 'u64', outcome: 'u8', errno: 'u32', relay: 'address', local: 'address'}},
@@ -98,7 +99,7 @@ export const messages = {
 } as const
 
 /** Version of the format, in the hello: both sides come from one build, so there is no negotiation. */
-export const wireVersion = 5
+export const wireVersion = 6
 /** Bits of `hello.flags`. */
 export const helloFlags = {newSession: 1, incoming: 2, tcp: 4, udp: 8, intercept: 16, filesWrite: 32} as const
 /** Bits of `connect.flags`. */
@@ -135,7 +136,7 @@ export const lookupFlags = {noFollow: 1} as const
 /** Bits of `started.flags`. */
 export const startedFlags = {killable: 1, syncWakeUp: 2, withoutGetfd: 4} as const
 /** Values of `failed.stage`: which step of starting the program failed. */
-export const stages = {clone: 1, seccomp: 2, chdir: 3, exec: 4, memory: 5} as const
+export const stages = {clone: 1, seccomp: 2, chdir: 3, exec: 4, memory: 5, network: 6} as const
 /** Largest frame either side accepts, in bytes after the length. */
 export const frameLimit = 16 * 1024 * 1024
 

@@ -1,24 +1,25 @@
-import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {copyFileSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import type {ServiceAddress} from './support/cluster.ts'
 import {harness, job} from './support/each-test.ts'
-import {IMAGE, openContainers, type Containers} from './support/containers.ts'
+import {chownAll, IMAGE, openContainers, openRootless, type Containers} from './support/containers.ts'
 import {filesManifests, PodFiles, remoteFolder as remote} from './support/files.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
 import {until} from './support/until.ts'
 
-// Containers of Podman, rootful, with its default seccomp profile.
+// Containers of Podman, rootful, with its default seccomp profile; or of the Docker at MIRRORD_E2E_DOCKER_HOST.
 const opened = openContainers()
 if ('missing' in opened) console.warn(`Containers are not tested: ${opened.missing}`)
 const target = ['--target', 'deployment/echo']
 
 describe.skipIf('missing' in opened)('ci container', () => {
   const containers = opened as Containers
+  const {runtime} = containers
   afterAll(() => containers.dispose())
   beforeEach(() => {
     Object.assign(job.env, containers.env)
-    containers.podman('rm', '--all', '--force', '--time', '0') // of a test that failed
+    containers.removeAll() // of a test that failed
   })
   const nothingLeft = async () => {
     expect(containers.all()).toEqual([])
@@ -34,15 +35,15 @@ describe.skipIf('missing' in opened)('ci container', () => {
     return name
   }
   const quiet = {feature: {network: {incoming: 'off'}}}
-  const act = (...words: string[]) => ['podman', 'run', '--entrypoint', '/bin/act', IMAGE, ...words]
+  const act = (...words: string[]) => [runtime, 'run', '--entrypoint', '/bin/act', IMAGE, ...words]
   const foreground = (config: object, ...words: string[]) =>
     job.run(['ci', 'container', '-f', file({...quiet, ...config}), '--foreground', ...words])
 
   test('gets traffic, environment, names and connections of the target, and the stop removes it', async () => {
-    const result = await start('podman', 'run', '-d', '-p', '80:8080', '--name', 'web', IMAGE)
+    const result = await start(runtime, 'run', '-d', '-p', '80:8080', '--name', 'web', IMAGE)
     expectExit(result, 'success')
     expect(result.stderr).toContain('-p 80:8080 has no effect')
-    expect(result.stdout).toMatch(/^Program: +podman container web \([\da-f]{12}\)$/m)
+    expect(result.stdout).toMatch(new RegExp(`^Program: +${runtime} container web \\([\\da-f]{12}\\)$`, 'm'))
     expect(containers.all()).toEqual([expect.stringMatching(/^web Up/)])
     expect(await harness.who()).toMatchObject({who: 'container', fromPod: 'yes'})
     expect(await harness.ask('info')).toMatchObject({who: 'container', answer: 'info of the cluster'})
@@ -52,11 +53,11 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test.each([
-    ['with the rights of Docker’s default profile', ['--security-opt', `seccomp=${containers.dockerProfile}`]],
+    ['with the rights that Docker’s default profile leaves', ['--security-opt', `seccomp=${containers.profile}`]],
     ['as a user without rights', ['--user', '1000', '--cap-drop', 'all', '--security-opt', 'no-new-privileges']],
     ['read-only, below an init', ['--read-only', '--init']],
   ])('works %s', async (_name, flags) => {
-    expectExit(await start('podman', 'run', ...flags, IMAGE), 'success')
+    expectExit(await start(runtime, 'run', ...flags, IMAGE), 'success')
     expect(await harness.who()).toMatchObject({who: 'container', fromPod: 'yes'})
     expect(await harness.ask('info')).toMatchObject({who: 'container', answer: 'info of the cluster'})
     expectExit(await job.stop(), 'success')
@@ -90,8 +91,8 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test('[D17] a client of the runtime that is killed takes its container along', async () => {
-    expectExit(await start('podman', 'run', IMAGE), 'success')
-    const client = job.processes().find(({command}) => /^\S*podman run /.test(command))
+    expectExit(await start(runtime, 'run', IMAGE), 'success')
+    const client = job.processes().find(({command}) => command.includes(`/${runtime} run `))
     process.kill(client!.pid, 'SIGKILL')
     await harness.deployedAgain()
     await until('the end of the container', () => containers.all().length === 0)
@@ -100,7 +101,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test('[D17] a session that is killed takes its container along', async () => {
-    expectExit(await start('podman', 'run', IMAGE), 'success')
+    expectExit(await start(runtime, 'run', IMAGE), 'success')
     process.kill(job.session().pid, 'SIGKILL')
     await until('the end of the container', () => containers.all().length === 0)
     expectFailure(await job.stop(), 'programCrashed', 'SESSION_LOST')
@@ -108,10 +109,10 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test('[D17] the stop removes the container of a session that died, which is still there', async () => {
-    expectExit(await start('podman', 'run', '--rm=false', IMAGE), 'success')
+    expectExit(await start(runtime, 'run', '--rm=false', IMAGE), 'success')
     // As one whose runtime did not come to it: the flag of ours that removes it is the last, so a pause keeps it.
     const [name] = containers.all()[0]!.split(' ')
-    containers.podman('create', '--name', `left-${name}`, `--label=${label(containers, name!)}`, IMAGE)
+    containers.run('create', '--name', `left-${name}`, `--label=${label(containers, name!)}`, IMAGE)
     process.kill(job.session().pid, 'SIGKILL')
     await until('the end of the container', () => containers.all().length === 1)
     expectFailure(await job.stop(), 'programCrashed', 'SESSION_LOST')
@@ -120,8 +121,8 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test('[D17] a container that is removed by others is a program that ended', async () => {
-    expectExit(await start('podman', 'run', '--name', 'gone', IMAGE), 'success')
-    containers.podman('rm', '--force', '--time', '0', 'gone')
+    expectExit(await start(runtime, 'run', '--name', 'gone', IMAGE), 'success')
+    containers.run('kill', 'gone')
     await harness.deployedAgain()
     expectFailure(await job.stop(), 'programCrashed', 'TRAP_LOST')
     await nothingLeft()
@@ -133,7 +134,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
     expectExit(await job.run(['ci', 'container', '-f', config, '--ready-log', 'first', ...words]), 'success')
     expect(output('stdout')).toBe('first\n')
     const [name] = containers.all()[0]!.split(' ')
-    containers.podman('exec', name!, '/bin/act', 'write', '/tmp/go', '')
+    containers.run('exec', name!, '/bin/act', 'write', '/tmp/go', '')
     await until('the last line', () => output('stdout') === 'first\nlast\n')
     expectExit(await job.stop(), 'success')
     await nothingLeft()
@@ -145,7 +146,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
     const show = [...names.flatMap((name) => ['env', name]), 'exit', '0']
     const flags = ['-eFROM_POD=mine', '-e', 'OWN=own', '--entrypoint', '/bin/act']
     const words = ['ci', 'container', '-f', file({feature: {env, network: {incoming: 'off'}}}), '--foreground']
-    const result = await job.run([...words, 'podman', 'run', ...flags, IMAGE, ...show], {env: {OF_JOB: 'secret'}})
+    const result = await job.run([...words, runtime, 'run', ...flags, IMAGE, ...show], {env: {OF_JOB: 'secret'}})
     expectExit(result, 'success')
     expect(result.stdout).toBe(
       'FROM_POD=mine\nFROM_IMAGE=(none)\nOVERRIDE=of the file\nTWO=lines\nof text\nOWN=own\nOF_JOB=(none)\n',
@@ -158,7 +159,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
     const words = ['ci', 'container', '-f', config, '--ready-log', 'very-secret', ...act('env', 'TOKEN', 'pause')]
     expectExit(await job.run(words), 'success')
     const [name] = containers.all()[0]!.split(' ')
-    expect(containers.podman('inspect', name!)).not.toContain('very-secret')
+    expect(containers.run('inspect', name!)).not.toContain('very-secret')
     expect(
       job
         .processes()
@@ -170,7 +171,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
 
   test('user, directory and relative program are the container’s', async () => {
     const flags = ['--user', '1000', '--workdir', '/app', '--entrypoint', '../bin/act']
-    const result = await foreground({}, 'podman', 'run', ...flags, IMAGE, 'id', 'cwd', 'cat', 'note', 'exit', '0')
+    const result = await foreground({}, runtime, 'run', ...flags, IMAGE, 'id', 'cwd', 'cat', 'note', 'exit', '0')
     expect(result.stdout).toMatch(/^1000 \d+\n\/app\nof the image\n$/)
   })
 
@@ -199,7 +200,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
       const config = {target: 'deployment/files', feature}
       const words = ['cat', `${remote}/secret`, 'write', `${remote}/written`, 'by a container\n']
       const more = ['cat', `${remote}/written`, 'cat', 'note', 'unix', `${remote}/socket`, 'exit', '0']
-      const run = ['podman', 'run', ...flags, '--entrypoint', '/bin/act', IMAGE, ...words, ...more]
+      const run = [runtime, 'run', ...flags, '--entrypoint', '/bin/act', IMAGE, ...words, ...more]
       const result = await foreground(config, ...run)
       expect(result.stderr).not.toContain('denied')
       expect(result.stdout).toBe('of the target\nby a container\nof the image\npod: hello\n')
@@ -209,7 +210,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test('a program that dies before it is ready fails the start with its last words', async () => {
-    const result = await start('podman', 'run', '--entrypoint', '/bin/act', IMAGE, 'print', 'last words', 'exit', '9')
+    const result = await start(runtime, 'run', '--entrypoint', '/bin/act', IMAGE, 'print', 'last words', 'exit', '9')
     expectFailure(result, 'programDied', 'PROGRAM_DIED', 'last words', /\b9\b/)
     await nothingLeft()
   })
@@ -221,7 +222,7 @@ describe.skipIf('missing' in opened)('ci container', () => {
     ['another network', ['--network', 'none', IMAGE], 'usage', 'CONTAINER_FLAG'],
     ['a terminal', ['-it', IMAGE], 'usage', 'CONTAINER_FLAG'],
   ] as const)('%s fails the start', async (_name, words, exit, code) => {
-    expectFailure(await start('podman', 'run', ...words), exit, code)
+    expectFailure(await start(runtime, 'run', ...words), exit, code)
     await nothingLeft()
   })
 
@@ -231,6 +232,29 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 })
 
+const rootless = openRootless()
+if ('missing' in rootless) console.warn(`Rootless containers are not tested: ${rootless.missing}`)
+
+describe.skipIf('missing' in rootless)('ci container without root', () => {
+  const containers = rootless as Containers
+  afterAll(() => containers.dispose())
+
+  test('[D17] gets traffic, environment, names and connections of the target, and the stop removes it', async () => {
+    const {below} = containers
+    const kubeconfig = path.join(job.folder, 'kubeconfig')
+    copyFileSync(harness.kubeconfig, kubeconfig)
+    chownAll(job.folder)
+    const env = {...containers.env, KUBECONFIG: kubeconfig}
+    expectExit(await job.run(['ci', 'container', ...target, 'podman', 'run', IMAGE], {env, below}), 'success')
+    expect(await harness.who()).toMatchObject({who: 'container', fromPod: 'yes'})
+    expect(await harness.ask('info')).toMatchObject({who: 'container', answer: 'info of the cluster'})
+    expect(containers.all()).toHaveLength(1)
+    expectExit(await job.run(['ci', 'stop'], {env, below}), 'success')
+    expect(containers.all()).toEqual([])
+    await harness.nothingLeft(job)
+  })
+})
+
 /** The label that a session gave its container. */
-const label = ({podman}: Containers, name: string) =>
-  `mirrord.session=${podman('inspect', '--format', '{{index .Config.Labels "mirrord.session"}}', name).trim()}`
+const label = ({run}: Containers, name: string) =>
+  `mirrord.session=${run('inspect', '--format', '{{index .Config.Labels "mirrord.session"}}', name).trim()}`

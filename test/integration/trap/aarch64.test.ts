@@ -188,6 +188,7 @@ int main(void) {
         skip: ['go'],
         hostname: 'pod',
         environment: [],
+        network: '',
       },
       ...{rules: new Uint8Array(0), unixStreams: new Uint8Array(0)},
     })

@@ -27,6 +27,7 @@ const hello = encode('hello', {
   skip: [],
   hostname: '',
   environment: [],
+  network: '',
 })
 
 /** Speaks raw bytes to a trap; resolves with what it said and how it ended. */
