@@ -80,12 +80,16 @@ class Walk {
     const {passthrough} = this.#command
     this.#rest = [...words].reverse()
     for (let word = this.#rest.pop(); word !== undefined; word = this.#rest.pop()) {
-      if (word === '--') return [...this.#out, '--', ...this.#rest.reverse()]
+      if (word === '--') {
+        if (passthrough && this.#rest.at(-1) === '') throw this.#emptyProgram()
+        return [...this.#out, '--', ...this.#rest.reverse()]
+      }
       if (word !== '-' && word.startsWith('-')) {
         if (word.startsWith('--')) this.#long(word)
         else this.#short(word)
         if (this.#help) return ['--help']
-      } else if (passthrough) return [...this.#out, '--', word, ...withoutSeparator(this.#rest.reverse())]
+      } else if (passthrough && word === '') throw this.#emptyProgram()
+      else if (passthrough) return [...this.#out, '--', word, ...withoutSeparator(this.#rest.reverse())]
       else {
         if (++this.#arguments > (this.#command.most ?? Infinity))
           throw this.#wrong(`Unexpected argument: ${word || '""'}.`)
@@ -170,6 +174,11 @@ class Walk {
     const advice =
       next === undefined || next === '--' ? [] : [`A value that starts with a dash needs "=": --${name}=${next}`]
     return usageError(`--${name} needs a value.`, this.#command.name, advice)
+  }
+
+  /** Most often a variable of the shell that is not set. */
+  #emptyProgram() {
+    return this.#wrong('PROGRAM is empty.')
   }
 
   #wrong(what: string) {

@@ -173,7 +173,12 @@ describe('the words of a command line', () => {
 
   it('keeps empty arguments where they are, and takes an empty value for what it is', () => {
     expect(normal(['app', '', 'a', ''])).toEqual(['--', 'app', '', 'a', ''])
-    expect(normal(['', 'node'])).toEqual(['--', '', 'node'])
+    for (const line of [
+      ['', 'node'],
+      ['--', ''],
+      ['-t', 'x', ''],
+    ])
+      expect(refusal(line)).toMatchObject({what: 'PROGRAM is empty.'})
     expect(normal(['-t', '', 'node'])).toEqual(['--target=', '--', 'node'])
     expect(refusal(['-f', '', 'node'])).toMatchObject({what: '--config-file has an empty value.'})
   })
