@@ -113,7 +113,9 @@ export class Job {
   }
 
   start(...args: string[]): Promise<Result> {
-    return this.run(['ci', 'start', ...args])
+    // Before the test's own limit, so that a start that hangs says what it waits for. A file may have a limit of its own.
+    const limit = args.includes('--ready-timeout') || args.includes('-f') ? [] : ['--ready-timeout', '60']
+    return this.run(['ci', 'start', ...limit, ...args])
   }
 
   stop(...args: string[]): Promise<Result> {
