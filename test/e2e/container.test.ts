@@ -9,14 +9,27 @@ import {expectExit, expectFailure} from './support/harness.ts'
 import {until} from './support/until.ts'
 
 // Containers of Podman, rootful, with its default seccomp profile; or of the Docker at MIRRORD_E2E_DOCKER_HOST.
-const opened = openContainers()
-if ('missing' in opened) console.warn(`Containers are not tested: ${opened.missing}`)
+const runtime = process.env.MIRRORD_E2E_DOCKER_HOST ? 'docker' : 'podman'
 const target = ['--target', 'deployment/echo']
 
-describe.skipIf('missing' in opened)('ci container', () => {
-  const containers = opened as Containers
-  const {runtime} = containers
-  afterAll(() => containers.dispose())
+/** Opened for the tests of a block; those are skipped, with the reason, where this machine cannot run containers. */
+function opened(open: () => Containers | {missing: string}, use: (containers: Containers) => void): void {
+  let result: ReturnType<typeof open>
+  beforeAll(() => {
+    result = open()
+    if (!('missing' in result)) use(result)
+  })
+  beforeEach(({skip}) => {
+    if ('missing' in result) skip(result.missing)
+  })
+  afterAll(() => {
+    if (!('missing' in result)) result.dispose()
+  })
+}
+
+describe('ci container', () => {
+  let containers: Containers
+  opened(openContainers, (value) => (containers = value))
   beforeEach(() => {
     Object.assign(job.env, containers.env)
     containers.removeAll() // of a test that failed
@@ -53,11 +66,14 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 
   test.each([
-    ['with the rights that Docker’s default profile leaves', ['--security-opt', `seccomp=${containers.profile}`]],
+    ['with the rights that Docker’s default profile leaves', ['--security-opt', 'seccomp=PROFILE']],
     ['as a user without rights', ['--user', '1000', '--cap-drop', 'all', '--security-opt', 'no-new-privileges']],
     ['read-only, below an init', ['--read-only', '--init']],
   ])('works %s', async (_name, flags) => {
-    expectExit(await start(runtime, 'run', ...flags, IMAGE), 'success')
+    expectExit(
+      await start(runtime, 'run', ...flags.map((flag) => flag.replace('PROFILE', containers.profile)), IMAGE),
+      'success',
+    )
     expect(await harness.who()).toMatchObject({who: 'container', fromPod: 'yes'})
     expect(await harness.ask('info')).toMatchObject({who: 'container', answer: 'info of the cluster'})
     expectExit(await job.stop(), 'success')
@@ -232,12 +248,9 @@ describe.skipIf('missing' in opened)('ci container', () => {
   })
 })
 
-const rootless = openRootless()
-if ('missing' in rootless) console.warn(`Rootless containers are not tested: ${rootless.missing}`)
-
-describe.skipIf('missing' in rootless)('ci container without root', () => {
-  const containers = rootless as Containers
-  afterAll(() => containers.dispose())
+describe('ci container without root', () => {
+  let containers: Containers
+  opened(openRootless, (value) => (containers = value))
 
   test('[D17] gets traffic, environment, names and connections of the target, and the stop removes it', async () => {
     const {below} = containers
