@@ -3,7 +3,9 @@ import {MirrordError} from '../errors/mirrord-error.ts'
 import {readJson} from './json-reader.ts'
 import {isRecord} from './meta.ts'
 import {decode, readFromDisk, UnreadableFile, type ReadText} from './read-text.ts'
-import {FileSyntaxError, type Parsed, type Position} from './syntax.ts'
+import {FileSyntaxError, Lines, type Parsed, type Position} from './syntax.ts'
+import type {TemplateSources} from './template-file.ts'
+import {hasTemplate, TemplateError} from './template/syntax.ts'
 
 /** A configuration file as read. */
 export interface ConfigFile {
@@ -39,9 +41,15 @@ const formats: Readonly<Record<string, () => Format | Promise<Format>>> = {
 /**
  * Reads a configuration file by its extension, compared with case as upstream does (config.md 2.1). `name` is relative
  * to `cwd`. Throws a MirrordError: CONFIG_NOT_FOUND (exit configNotFound), CONFIG_SYNTAX or CONFIG_FORMAT (exit
- * configInvalid), with file, line and column but no text of the file.
+ * configInvalid), with file, line and column but no text of the file; CONFIG_TEMPLATE (exit configInvalid)
+ * likewise for its templates.
  */
-export async function readConfigFile(name: string, cwd: string, read: ReadText = readFromDisk): Promise<ConfigFile> {
+export async function readConfigFile(
+  name: string,
+  cwd: string,
+  templates: TemplateSources,
+  read: ReadText = readFromDisk,
+): Promise<ConfigFile> {
   const standardInput = name === '-'
   const extension = standardInput ? '' : path.extname(name)
   const format = formats[extension]
@@ -58,9 +66,15 @@ export async function readConfigFile(name: string, cwd: string, read: ReadText =
   const shown = standardInput ? 'standard input' : name
   const content = await readContent(name, file ?? '-', read)
   const parse = await format()
+  let text = ''
   try {
-    return {name: shown, path: file, ...settings(parse(decode(content)))}
+    text = decode(content)
+    const parsed = hasTemplate(text)
+      ? await (await import('./template-file.ts')).parseTemplated(text, parse, templates)
+      : parse(text)
+    return {name: shown, path: file, ...settings(parsed)}
   } catch (error) {
+    if (error instanceof TemplateError) throw unrendered(error, text, shown, file)
     throw error instanceof FileSyntaxError ? malformed(error, shown, file) : error
   }
 }
@@ -76,11 +90,34 @@ function settings({value, positions}: Parsed): Pick<ConfigFile, 'value' | 'posit
   throw new FileSyntaxError([{message: '$schema must be a string', ...positions.get('$schema')}])
 }
 
-function malformed({problems}: FileSyntaxError, shown: string, file: string | undefined): MirrordError {
+/** `file`, `file:line` or `file:line:column`. */
+function placeIn(shown: string, {line, column}: Partial<Position>): string {
+  return [shown, line, line === undefined ? undefined : column].filter((part) => part !== undefined).join(':')
+}
+
+const sentence = (message: string) => `${message[0]?.toUpperCase()}${message.slice(1)}.`
+
+function unrendered(
+  {message, offset, advice}: TemplateError,
+  text: string,
+  shown: string,
+  file?: string,
+): MirrordError {
+  const position: Partial<Position> = offset === undefined ? {} : new Lines(text).positionAt(offset)
+  const line = position.line === undefined ? '' : ` at line ${position.line}`
+  return new MirrordError({
+    code: 'CONFIG_TEMPLATE',
+    exit: 'configInvalid',
+    what: `A template of the configuration file cannot be rendered: ${placeIn(shown, position)}.`,
+    why: sentence(message),
+    next: [`Correct ${shown}${line}.`, ...(advice === undefined ? [] : [advice])],
+    places: file === undefined ? undefined : [{file, ...position, message: sentence(message)}],
+  })
+}
+
+function malformed({problems, advice}: FileSyntaxError, shown: string, file: string | undefined): MirrordError {
   const [first] = problems
-  const place = ({line, column}: Partial<Position>) =>
-    `${shown}${line === undefined ? '' : `:${line}${column === undefined ? '' : `:${column}`}`}`
-  const sentence = (message: string) => `${message[0]?.toUpperCase()}${message.slice(1)}.`
+  const place = (position: Partial<Position>) => placeIn(shown, position)
   const several = problems.length > 1
   const lines = problems.flatMap(({line}) => line ?? [])
   return new MirrordError({
@@ -90,7 +127,10 @@ function malformed({problems}: FileSyntaxError, shown: string, file: string | un
       ? `The configuration file is malformed in ${problems.length} places: ${place(first!)} and below.`
       : `The configuration file is malformed: ${place(first!)}.`,
     why: several ? undefined : sentence(first!.message),
-    next: [`Correct ${shown}${lines.length === 0 ? '' : ` at line${several ? 's' : ''} ${lines.join(', ')}`}.`],
+    next: [
+      `Correct ${shown}${lines.length === 0 ? '' : ` at line${several ? 's' : ''} ${lines.join(', ')}`}.`,
+      ...(advice === undefined ? [] : [advice]),
+    ],
     detail: several
       ? problems.map((problem) => `${place(problem)}: ${sentence(problem.message)}`).join('\n')
       : undefined,

@@ -1,4 +1,6 @@
 export type {FlagValues, Origin} from './assemble.ts'
+export {refuseNested} from './environment.ts'
+export type {SessionKey} from './key.ts'
 export type {Environment} from './meta.ts'
 export {nearest} from './nearest.ts'
 export {applyProfile} from './profile.ts'

@@ -1,6 +1,9 @@
 import {assemble, type FlagValues, type Origin, type Problem} from './assemble.ts'
+import {settingVariables} from './environment.ts'
 import {readConfigFile, type ConfigFile} from './files.ts'
+import {gitBranch} from './git-branch.ts'
 import {describeIssues, dropInvalid} from './issues.ts'
+import {generateKey, type SessionKey} from './key.ts'
 import {leaves, type Environment} from './meta.ts'
 import type {ReadText} from './read-text.ts'
 import {refusal} from './refusal.ts'
@@ -30,6 +33,8 @@ export interface ResolvedConfig {
   origins: ReadonlyMap<string, Origin>
   /** The configuration file as it was named, if there was one. */
   file?: string
+  /** The key of this run: given, or generated. */
+  key: SessionKey
   warnings: string[]
 }
 
@@ -42,10 +47,11 @@ export const defaultConfigFile = './.mirrord/mirrord.json'
  * configUnsupported) naming each key that asks for something that comes later.
  */
 export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig> {
-  const file = await configFile(input)
-  const {config, given, origins, problems, warnings} = examine(input, file)
+  const generatedKey = generateKey()
+  const file = await configFile(input, generatedKey)
+  const {config, given, origins, problems, warnings, key} = examine(input, file, generatedKey)
   if (!config || problems.length > 0) throw refusal(problems, origins, file)
-  return {config: config as Config, given: given as Config, origins: complete(origins), file: file?.name, warnings}
+  return {config: config as Config, given: given as Config, origins: complete(origins), file: file?.name, key, warnings}
 }
 
 /**
@@ -67,11 +73,17 @@ export interface Examined {
   origins: ReadonlyMap<string, Origin>
   problems: Problem[]
   warnings: string[]
+  key: SessionKey
 }
 
-/** Lays the sources over each other and runs every check, as far as the values are valid. Throws nothing. */
-export function examine(input: ResolveInput, file?: ConfigFile): Examined {
-  const {raw, origins, problems} = assemble(rootSection, {flags: input.flags, env: input.env, file})
+/**
+ * Lays the sources over each other and runs every check, as far as the values are valid. `generatedKey` is the key where
+ * none is given, the same that the file was read with. Throws nothing.
+ */
+export function examine(input: ResolveInput, file?: ConfigFile, generatedKey: string = generateKey()): Examined {
+  const env = settingVariables(input.env)
+  const {raw, origins, problems} = assemble(rootSection, {flags: input.flags, env, file})
+  const key = settleKey(raw, origins, generatedKey)
   replaceProbes(raw, origins)
   applyIncomingDefault(raw, origins, input.incomingDefault ?? 'steal')
   let parsed = rootSection.safeParse(raw)
@@ -82,11 +94,11 @@ export function examine(input: ResolveInput, file?: ConfigFile): Examined {
     for (const path of dropInvalid(parsed.error, rootSection, raw)) sound.delete(path)
     parsed = rootSection.safeParse(raw)
   }
-  if (!parsed.success) return {origins, problems, warnings: []}
+  if (!parsed.success) return {origins, problems, warnings: [], key}
   const judged = judge(parsed.data, sound)
   const unfinished = input.profileFollows === true && parsed.data.profile !== undefined
   if (!unfinished) problems.push(...judged.problems)
-  return {...judged, given: parsed.data, origins, problems}
+  return {...judged, given: parsed.data, origins, problems, key}
 }
 
 /** What valid values mean together, and what is wrong with that. */
@@ -101,12 +113,23 @@ function judge(given: AnyConfig, origins: ReadonlyMap<string, Origin>) {
   return {config, problems: [...findings.problems, ...unavailable(config, origins)], warnings}
 }
 
-/** Loads the file that flag or environment names. There is no discovery (config.md 2.1). */
-async function configFile(input: ResolveInput): Promise<ConfigFile | undefined> {
-  const flag = input.flags['config-file']
-  const name = typeof flag === 'string' ? flag || defaultConfigFile : input.env.MIRRORD_CONFIG_FILE
+/** Loads the file that flag or environment names, with its templates rendered. There is no discovery (config.md 2.1). */
+export async function configFile(input: ResolveInput, generatedKey: string): Promise<ConfigFile | undefined> {
+  const {flags, cwd, env, readFile} = input
+  const settings = settingVariables(env)
+  const flag = flags['config-file']
+  const name = typeof flag === 'string' ? flag || defaultConfigFile : settings.MIRRORD_CONFIG_FILE
   if (name === undefined || name === '') return undefined
-  return readConfigFile(name, input.cwd, input.readFile)
+  const key = typeof flags.key === 'string' ? flags.key : settings.MIRRORD_KEY
+  const branch = () => gitBranch(cwd, settings, env)
+  return readConfigFile(name, cwd, {env, branch, key, generatedKey}, readFile)
+}
+
+function settleKey(raw: Record<string, unknown>, origins: Map<string, Origin>, generatedKey: string): SessionKey {
+  if (origins.has('key')) return {value: typeof raw.key === 'string' ? raw.key : generatedKey, generated: false}
+  raw.key = generatedKey
+  origins.set('key', 'generated')
+  return {value: generatedKey, generated: true}
 }
 
 function complete(origins: ReadonlyMap<string, Origin>): Map<string, Origin> {

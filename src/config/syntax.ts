@@ -1,7 +1,8 @@
 /** Where something stands in a file; both count from 1. */
 export interface Position {
   line: number
-  column: number
+  /** Absent inside of a value that a template filled in. */
+  column?: number
 }
 
 /** A value read from a file, with the position of every key and list entry, by path (`a.b.0`). */
@@ -24,11 +25,13 @@ const maxProblems = 10
 export class FileSyntaxError extends Error {
   override readonly name = 'FileSyntaxError'
   readonly problems: readonly SyntaxProblem[]
+  readonly advice: string | undefined
 
-  constructor(problems: readonly SyntaxProblem[]) {
+  constructor(problems: readonly SyntaxProblem[], advice?: string) {
     const sorted = problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0) || 0)
     const shown = sorted.filter(({line}, index) => line === undefined || line !== sorted[index - 1]?.line)
     super(shown[0]?.message)
+    this.advice = advice
     this.problems = shown.slice(0, maxProblems)
   }
 }
@@ -41,7 +44,7 @@ export class Lines {
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) this.#starts.push(at + 1)
   }
 
-  positionAt(offset: number): Position {
+  positionAt(offset: number): Required<Position> {
     let low = 0
     let high = this.#starts.length - 1
     while (low < high) {
@@ -52,7 +55,7 @@ export class Lines {
     return {line: low + 1, column: offset - this.#starts[low]! + 1}
   }
 
-  offsetAt({line, column}: Position): number {
+  offsetAt({line, column = 1}: Position): number {
     return (this.#starts[line - 1] ?? this.#starts.at(-1)!) + column - 1
   }
 }
