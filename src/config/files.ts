@@ -1,6 +1,7 @@
 import path from 'node:path'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {readJson} from './json-reader.ts'
+import {generateKey} from './key.ts'
 import {isRecord} from './meta.ts'
 import {decode, readFromDisk, UnreadableFile, type ReadText} from './read-text.ts'
 import {FileSyntaxError, Lines, type Parsed, type Position} from './syntax.ts'
@@ -47,8 +48,8 @@ const formats: Readonly<Record<string, () => Format | Promise<Format>>> = {
 export async function readConfigFile(
   name: string,
   cwd: string,
-  templates: TemplateSources,
   read: ReadText = readFromDisk,
+  templates: TemplateSources = nothingGiven(),
 ): Promise<ConfigFile> {
   const standardInput = name === '-'
   const extension = standardInput ? '' : path.extname(name)
@@ -77,6 +78,11 @@ export async function readConfigFile(
     if (error instanceof TemplateError) throw unrendered(error, text, shown, file)
     throw error instanceof FileSyntaxError ? malformed(error, shown, file) : error
   }
+}
+
+/** Templates with no variables, no branch and no key from outside. */
+function nothingGiven(): TemplateSources {
+  return {env: {}, branch: () => Promise.resolve(undefined), generatedKey: generateKey()}
 }
 
 /** The keys of a file. `$schema` is for editors; it is taken off here so that it is no key of the schema. */

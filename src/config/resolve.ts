@@ -122,7 +122,7 @@ export async function configFile(input: ResolveInput, generatedKey: string): Pro
   if (name === undefined || name === '') return undefined
   const key = typeof flags.key === 'string' ? flags.key : settings.MIRRORD_KEY
   const branch = () => gitBranch(cwd, settings, env)
-  return readConfigFile(name, cwd, {env, branch, key, generatedKey}, readFile)
+  return readConfigFile(name, cwd, readFile, {env, branch, key, generatedKey})
 }
 
 function settleKey(raw: Record<string, unknown>, origins: Map<string, Origin>, generatedKey: string): SessionKey {
