@@ -101,7 +101,8 @@ function placeIn(shown: string, {line, column}: Partial<Position>): string {
   return [shown, line, line === undefined ? undefined : column].filter((part) => part !== undefined).join(':')
 }
 
-const sentence = (message: string) => `${message[0]?.toUpperCase()}${message.slice(1)}.`
+const sentence = (message: string) =>
+  `${message[0]?.toUpperCase()}${message.slice(1)}${/[.?]$/.test(message) ? '' : '.'}`
 
 function unrendered(
   {message, offset, advice}: TemplateError,

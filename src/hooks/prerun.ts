@@ -23,7 +23,7 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
       '--': true,
       context: undefined,
     })
-    const [{resolveConfig}, {unshield}, {heldBack}] = await Promise.all([
+    const [{refuseNested, resolveConfig}, {unshield}, {heldBack}] = await Promise.all([
       import('../config/index.ts'),
       import('../cli/arguments.ts'),
       import('../cli/program-words.ts'),
@@ -31,6 +31,8 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
     const flags = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, unshield(value)]))
     const words = [...raw.filter((token) => token.type === 'arg').map((token) => token.input), ...heldBack()]
     const required = command.requires ?? requirements
+    // What only shows the configuration may run anywhere.
+    if (command.passthrough && !command.resolves) refuseNested(process.env)
     const resolved = await resolveConfig({
       flags: configFlags(flags),
       env: process.env,

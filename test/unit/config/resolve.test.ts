@@ -202,7 +202,7 @@ describe('flags and variables', () => {
     ['MIRRORD_AGENT_TCP_STEAL_TRAFFIC', 'yes'],
     ['MIRRORD_AGENT_IMAGE_PULL_POLICY', 'always'],
     ['MIRRORD_IMPERSONATED_TARGET', 'web'],
-  ])('refuses %s=%j and names the variable', async (name, value) => {
+  ])('[LIF-30] refuses %s=%j and names the variable', async (name, value) => {
     const report = await refusal({env: {[name]: value}})
     expect([report.code, report.exit]).toEqual(['CONFIG_INVALID', 'configInvalid'])
     expect(report.why).toContain(`env ${name}`)
@@ -325,7 +325,7 @@ describe('files', () => {
     ['m.yaml', 'agent:\n  # seconds\n  ttl: 4\n', 'file m.yaml:3'],
     ['m.yml', 'agent: {ttl: 4}', 'file m.yml:1'],
     ['m.toml', '[agent]\nttl = 4\n', 'file m.toml:2'],
-  ])('reads %s', async (name, text, origin) => {
+  ])('[LIF-32] reads %s', async (name, text, origin) => {
     const {config, origins} = await written(name, text)
     expect([config.agent.ttl, origins.get('agent.ttl')]).toEqual([4, origin])
   })
@@ -358,7 +358,7 @@ describe('files', () => {
     expect(report?.what).toContain(place)
   })
 
-  it('tells a missing file from a folder and from an unknown extension', async () => {
+  it('[LIF-32] tells a missing file from a folder and from an unknown extension', async () => {
     const codes = await Promise.all(
       ['none.json', '.', 'm.jsonc', 'm.JSON'].map((name) =>
         resolveConfig({flags: {'config-file': name}, env: {}, cwd: folder}).catch(({report}: MirrordError) => [

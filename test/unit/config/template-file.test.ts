@@ -40,6 +40,10 @@ describe('templates of a file', () => {
     expect(report.places).toEqual([{file: '/m.json', line: 2, column: 23, message: expect.any(String) as string}])
   })
 
+  it('ends its sentences once', async () => {
+    expect((await refusal('{"kube_context": "{{ key | uper }}"}')).why).toMatch(/did you mean "upper"\?$/)
+  })
+
   it('asks git for the branch', async () => {
     const cwd = mkdtempSync(path.join(tmpdir(), 'branch-'))
     try {
@@ -120,4 +124,18 @@ describe('the environment', () => {
     expect(() => refuseNested({})).not.toThrow()
     expect(() => refuseNested({MIRRORD_RESOLVED_CONFIG: 'e30='})).toThrow(MirrordError)
   })
+})
+
+describe('formats and keys', () => {
+  it.each(['m.json', 'm', 'm.yaml', 'm.toml'])(
+    '[LIF-31] names an unknown key of %s and accepts $schema',
+    async (name) => {
+      const text = (key: string) =>
+        name === 'm.toml' ? `"$schema" = "s"\n[${key}]\n` : `{"$schema": "s",\n"${key}": {}}`
+      expect((await resolve(text('feature'), {name})).file).toBe(name)
+      const report = await refusal(text('featur'), {name})
+      expect(report.why).toContain(`featur (file ${name}:2): is not a known key; did you mean "feature"?`)
+      expect((await refusal(text('feature').replace('"s"', '1'), {name})).why).toContain('$schema must be a string')
+    },
+  )
 })
