@@ -192,13 +192,14 @@ describe('ci container', () => {
   })
 
   describe('files and unix sockets of the target', () => {
+    const deployment = 'container-files'
     let address: ServiceAddress
     let pod: PodFiles
     beforeAll(async () => {
       const {cluster, namespace} = harness
-      await cluster.create(namespace, filesManifests())
-      await cluster.waitAvailable(namespace, 'files')
-      address = await cluster.serviceUrl(namespace, 'files')
+      await cluster.create(namespace, filesManifests(deployment))
+      await cluster.waitAvailable(namespace, deployment)
+      address = await cluster.serviceUrl(namespace, deployment)
       pod = new PodFiles(address.url)
     })
     afterAll(() => address?.close())
@@ -213,7 +214,7 @@ describe('ci container', () => {
         fs: {mode: 'write', read_write: [`^${remote}`]},
         network: {incoming: 'off', outgoing: {unix_streams: [`^${remote}`]}},
       }
-      const config = {target: 'deployment/files', feature}
+      const config = {target: `deployment/${deployment}`, feature}
       const words = ['cat', `${remote}/secret`, 'write', `${remote}/written`, 'by a container\n']
       const more = ['cat', `${remote}/written`, 'cat', 'note', 'unix', `${remote}/socket`, 'exit', '0']
       const run = [runtime, 'run', ...flags, '--entrypoint', '/bin/act', IMAGE, ...words, ...more]

@@ -26,7 +26,7 @@ const python = (...lines: string[]) => ['python3', '-c', lines.join('\n')]
 beforeAll(async () => {
   harness = await Harness.open()
   const {cluster, namespace} = harness
-  await cluster.create(namespace, filesManifests())
+  await cluster.create(namespace, filesManifests('files'))
   await cluster.waitAvailable(namespace, 'files')
   const {metadata, status} = await cluster.pod(namespace, 'files')
   name = metadata!.name!

@@ -45,8 +45,8 @@ http.createServer((request, response) => {
 process.on('SIGTERM', () => process.exit(0))
 `
 
-/** The manifests of a Deployment and its Service as YAML documents (JSON is YAML). */
-export function filesManifests(name = 'files'): string {
+/** The manifests of a Deployment and its Service as YAML documents (JSON is YAML). The files of a worker share a namespace: each has a name of its own. */
+export function filesManifests(name: string): string {
   const labels = {app: name}
   const container = {
     name: 'main',
