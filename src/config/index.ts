@@ -1,5 +1,4 @@
 export type {FlagValues, Origin} from './assemble.ts'
-export {refuseNested} from './environment.ts'
 export type {SessionKey} from './key.ts'
 export type {Environment} from './meta.ts'
 export {nearest} from './nearest.ts'

@@ -23,8 +23,9 @@ const hook: Hook<'prerun'> = async function ({Command, argv, config}) {
       '--': true,
       context: undefined,
     })
-    const [{refuseNested, resolveConfig}, {unshield}, {heldBack}] = await Promise.all([
+    const [{resolveConfig}, {refuseNested}, {unshield}, {heldBack}] = await Promise.all([
       import('../config/index.ts'),
+      import('../cli/nested.ts'),
       import('../cli/arguments.ts'),
       import('../cli/program-words.ts'),
     ])

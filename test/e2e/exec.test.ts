@@ -4,6 +4,7 @@ import {describe, expect, test} from 'vitest'
 import {harness, job} from './support/each-test.ts'
 import {ciApiKey} from '../fixtures/ci-api-key.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
+import {node} from './support/programs.ts'
 
 // `mirrord exec`, and what else the command line says to a session.
 
@@ -26,6 +27,13 @@ describe('exec', () => {
     expectExit(result, 'success')
     await harness.nothingLeft(job)
   })
+})
+
+test('[LIF-15] a run inside of a run is refused, whatever its environment', async () => {
+  const inner = ['env', '-i', node, path.join(import.meta.dirname, '../../bin/run.js'), 'exec', '-t', 'pod/x', 'true']
+  const result = await job.run(['exec', '-t', 'deployment/echo', '--steal', '--', ...inner])
+  expectFailure(result, 'interceptionUnavailable', 'NESTED_RUN', 'another session')
+  await harness.nothingLeft(job)
 })
 
 test('exec with a CI API key says that it counts as a session of the job; a damaged key is refused first', async () => {

@@ -10,6 +10,15 @@ const mirrord = cli.run
 
 const leftOver = () => [...readdirSync(path.join(cli.folder, 'run')), ...readdirSync(path.join(cli.folder, 'tmp'))]
 
+describe('a run', () => {
+  it.each(['ci start', 'exec'])('[LIF-15] of %s inside of a run of upstream is refused', async (command) => {
+    const env = {MIRRORD_RESOLVED_CONFIG: 'e30='}
+    const {code, stderr} = await mirrord([...command.split(' '), '-t', 'pod/x', '--', 'true'], {env})
+    expect([code, stderr]).toEqual([exitCodes.interceptionUnavailable.code, expect.stringContaining('NESTED_RUN')])
+    expect(leftOver()).toEqual([])
+  })
+})
+
 describe('ci stop', () => {
   it('succeeds with nothing to stop, however often', async () => {
     for (let round = 0; round < 2; round++) {

@@ -3,7 +3,7 @@ import {mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {describe, expect, it} from 'vitest'
-import {refuseNested, resolveConfig, type ResolveInput} from '../../../src/config/index.ts'
+import {resolveConfig, type ResolveInput} from '../../../src/config/index.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 
 const resolve = (text: string, input: Partial<ResolveInput> & {name?: string} = {}) =>
@@ -118,11 +118,6 @@ describe('the environment', () => {
       'n',
       'm.json',
     ])
-  })
-
-  it('refuses a run inside of a run of upstream', () => {
-    expect(() => refuseNested({})).not.toThrow()
-    expect(() => refuseNested({MIRRORD_RESOLVED_CONFIG: 'e30='})).toThrow(MirrordError)
   })
 })
 
