@@ -22,7 +22,7 @@ export function parseAddressFilter(text: string): AddressFilter {
   const [, scheme, rest] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(text) as unknown as [string, string | undefined, string]
   const protocol = scheme?.toLowerCase()
   if (protocol !== undefined && !['tcp', 'udp', 'any'].includes(protocol)) {
-    throw new Error(`"${scheme}" is no protocol here: tcp, udp or any`)
+    throw new Error('what stands before "://" is no protocol here: tcp, udp or any')
   }
   const parts = /^(\[[^\]]*\]|[^:/[\]]*)(?:\/(\d{1,3}))?(?::(\d{1,5}))?$/.exec(rest)
   if (!parts)

@@ -178,11 +178,11 @@ function readText(schema: z.ZodType, text: string): unknown {
   const inner = unwrap(schema)
   if (inner instanceof z.ZodBoolean) {
     if (text === 'true' || text === 'false') return text === 'true'
-    throw new Error(`expected true or false, found "${text}"`)
+    throw new Error('expected true or false')
   }
   if (inner instanceof z.ZodNumber) {
     if (/^-?\d+$/.test(text)) return Number(text)
-    throw new Error(`expected a whole number, found "${text}"`)
+    throw new Error('expected a whole number')
   }
   if (inner instanceof z.ZodPipe && unwrap(inner.in as z.ZodType) instanceof z.ZodUnion) {
     const options = (unwrap(inner.in as z.ZodType) as z.ZodUnion).options

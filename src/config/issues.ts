@@ -44,9 +44,18 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
     case 'invalid_value':
       return [{path, message: `expected ${issue.values.map((value) => `"${String(value)}"`).join(', ')}`}]
     case 'too_small':
+      if (issue.origin === 'array') return [{path, message: `must have at least ${issue.minimum} entries`}]
       return [{path, message: issue.origin === 'string' ? 'must not be empty' : `must be at least ${issue.minimum}`}]
     case 'too_big':
-      return [{path, message: `must be at most ${issue.maximum}`}]
+      return [
+        {
+          path,
+          message:
+            issue.origin === 'array'
+              ? `must have at most ${issue.maximum} entries`
+              : `must be at most ${issue.maximum}`,
+        },
+      ]
     case 'invalid_union':
       return describeUnion(issue, path, schema, raw)
     case 'custom':

@@ -5,14 +5,16 @@ import {list, text, textMap} from './scalars.ts'
 /** A list of patterns in the syntax of Rust's `regex` crate, each verified. */
 export const regexes = () =>
   list().superRefine((entries, context) => {
-    for (const pattern of entries) refuse(context, () => compilePatterns([{pattern, label: 1, ignoreCase: true}]))
+    for (const [index, pattern] of entries.entries()) {
+      refuse(context, () => compilePatterns([{pattern, label: 1, ignoreCase: true}]), which(index, entries))
+    }
   })
 
 /** A map from such patterns to replacements. */
 export const regexMap = () =>
   textMap().superRefine((entries, context) => {
-    for (const [pattern, replacement] of Object.entries(entries)) {
-      refuse(context, () => patternReplacer(pattern, replacement))
+    for (const [index, [pattern, replacement]] of Object.entries(entries).entries()) {
+      refuse(context, () => patternReplacer(pattern, replacement), which(index, Object.keys(entries)))
     }
   })
 
@@ -25,7 +27,9 @@ export const fancyRegex = () =>
 /** A map from patterns with look-around and back-references to texts. */
 export const fancyRegexMap = () =>
   textMap().superRefine((entries, context) => {
-    for (const pattern of Object.keys(entries)) refuse(context, () => compileFancy(pattern))
+    for (const [index, pattern] of Object.keys(entries).entries()) {
+      refuse(context, () => compileFancy(pattern), which(index, Object.keys(entries)))
+    }
   })
 
 /**
@@ -43,11 +47,14 @@ function compileFancy(pattern: string): void {
   }
 }
 
-function refuse(context: z.RefinementCtx, compile: () => unknown): void {
+const which = (index: number, {length}: readonly string[]) => (length === 1 ? 'the pattern' : `pattern ${index + 1}`)
+
+/** The pattern itself is not told: patterns of headers hold secrets. */
+function refuse(context: z.RefinementCtx, compile: () => unknown, subject = 'the pattern'): void {
   try {
     compile()
   } catch (error) {
     if (!(error instanceof PatternError)) throw error
-    context.addIssue({code: 'custom', message: error.message})
+    context.addIssue({code: 'custom', message: `${subject} cannot be used: ${error.reason}`})
   }
 }

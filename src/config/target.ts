@@ -59,17 +59,17 @@ export function readTargetText(text: string): TargetReading {
   const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
   if (name === undefined) {
     if (text === '') return {problem: `the target is empty; write ${shape}`}
-    if (known || text === 'label') return {problem: `the target "${text}" lacks a name; write ${kind}/<name>`}
-    return {problem: `the target "${text}" has no kind; did you mean pod/${text} or deployment/${text}?`}
+    if (known || text === 'label') return {problem: `the target lacks a name; write ${kind}/<name>`}
+    return {problem: 'the target has no kind; did you mean pod/<name> or deployment/<name>?'}
   }
   if (!known) {
     const [guess] = nearest(kind, Object.keys(kinds), 1)
     return {
-      problem: `"${kind}" in the target "${text}" is no kind of target; ${guess ? `did you mean ${guess}/${name}?` : `write ${shape}`}`,
+      problem: `its first part is no kind of target; ${guess ? `did you mean ${guess}/<name>?` : `write ${shape}`}`,
     }
   }
   const excess = rest.length > 0 || (keyword !== undefined && (keyword !== 'container' || container === undefined))
-  if (excess || name === '' || container === '') return {problem: `the target "${text}" is malformed; write ${shape}`}
+  if (excess || name === '' || container === '') return {problem: `the target is malformed; write ${shape}`}
   return checked({kind: known, name, ...(container === undefined ? {} : {container})})
 }
 
@@ -84,8 +84,8 @@ function readLabels(text: string): TargetReading {
     return {problem: 'a target by labels is written label/<key>=<value>, several separated by commas'}
   }
   const names = pairs.map((pair) => pair![0])
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) return {problem: `the label "${twice}" stands twice in the target`}
+  const twice = names.some((name, index) => names.indexOf(name) !== index)
+  if (twice) return {problem: 'a label stands twice in the target'}
   return checkedLabels(Object.fromEntries(pairs as [string, string][]), container)
 }
 
@@ -170,9 +170,13 @@ const labelText = (labels: Record<string, string>) =>
     .join(',')
 
 function checked(target: Extract<AnyTarget, {name: string}>): TargetReading {
-  for (const name of [target.name, target.container]) {
+  for (const key of ['name', 'container'] as const) {
+    const name = target[key]
     if (name === undefined || objectName.test(name)) continue
-    return {problem: `"${name}" cannot be a name in Kubernetes: small letters, digits, "-" and "." are allowed`}
+    const what = key === 'name' ? target.kind : key
+    return {
+      problem: `the name of the ${what} cannot be a name in Kubernetes: small letters, digits, "-" and "." are allowed`,
+    }
   }
   return {target}
 }
@@ -181,12 +185,13 @@ function checkedLabels(labels: Record<string, string>, container: string | undef
   for (const [key, value] of Object.entries(labels)) {
     const [name = '', prefix, ...rest] = key.split('/').reverse()
     const fine = rest.length === 0 && labelPart.test(name) && (prefix === undefined || objectName.test(prefix))
-    if (!fine) return {problem: `"${key}" cannot be the name of a label in Kubernetes`}
-    if (value !== '' && !labelPart.test(value))
-      return {problem: `"${value}" cannot be the value of a label in Kubernetes`}
+    if (!fine) return {problem: 'the target has a name of a label that Kubernetes does not allow'}
+    if (value !== '' && !labelPart.test(value)) {
+      return {problem: 'the target has a value of a label that Kubernetes does not allow'}
+    }
   }
   if (container !== undefined && !objectName.test(container)) {
-    return {problem: `"${container}" cannot be the name of a container in Kubernetes`}
+    return {problem: 'the name of the container cannot be a name in Kubernetes'}
   }
   return {target: {kind: 'label', labels, ...(container === undefined ? {} : {container})}}
 }

@@ -32,7 +32,9 @@ export function readYaml(source: string): Parsed {
     return line === 0 ? undefined : {line, column: col}
   }
   if (!document) return reading.done(undefined)
-  const complain = ({code, pos}: YAMLError) => reading.problem(yamlReason(code), positionAt(pos[0]))
+  // What is missing at the end is missing on the last line that has a text.
+  const end = source.trimEnd().length
+  const complain = ({code, pos}: YAMLError) => reading.problem(yamlReason(code), positionAt(Math.min(pos[0], end)))
   for (const error of [...document.errors, ...document.warnings]) complain(error)
   if (second) reading.problem('the file holds several documents; one is expected', positionAt(second.range[0]))
   check(document.contents, '', positionAt, reading)

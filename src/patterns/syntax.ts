@@ -179,8 +179,8 @@ class Parser extends Reader {
     const name = this.text.slice(start, this.at).join('')
     if (!this.take('>')) this.fail('this name of a group is not closed', start)
     if (!/^[_\p{Alphabetic}][\p{Alphabetic}\p{N}_.[\]]*$/u.test(name))
-      this.fail(`"${name}" is not a name for a group`, start)
-    if (this.names.has(name)) this.fail(`two groups are named "${name}"`, start)
+      this.fail('this is not a name for a group', start)
+    if (this.names.has(name)) this.fail('two groups have the same name', start)
     return name
   }
 

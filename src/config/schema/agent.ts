@@ -31,7 +31,10 @@ const toleration = z.strictObject({
   tolerationSeconds: z.int().optional(),
 })
 
-const quantities = z.record(z.string(), z.union([z.string(), z.number()]).transform(String))
+const quantities = z.record(
+  z.string(),
+  z.union([z.string(), z.number()], {error: 'expected a quantity such as "512Mi"'}).transform(String),
+)
 
 const profile = z.strictObject({
   type: z.enum(['RuntimeDefault', 'Localhost', 'Unconfined']),

@@ -2,6 +2,7 @@ import {hint, type Given} from './arguments.ts'
 import {applyFilter, filterNames, isFilter} from './filters.ts'
 import {callFunction, functionNames, isFunction} from './functions.ts'
 import type {TemplateInput} from './index.ts'
+import {nearest} from '../nearest.ts'
 import type {Expression} from './nodes.ts'
 import {arithmetic, compare} from './operators.ts'
 import type {Places} from './places.ts'
@@ -54,7 +55,9 @@ export class Evaluator {
     const available = Object.keys(variables).filter((name) => 'value' in variables[name]!)
     const known = `known: ${[...available, "get_env(name='…')"].join(', ')}`
     const shown = /^[A-Za-z_]\w{0,63}$/.test(node.value) ? `"${node.value}"` : 'this'
-    return `${shown} is not a known name (${known}); say what holds then: | default(value='…')`
+    const [near] = nearest(node.value, Object.keys(variables), 1)
+    const meant = near === undefined ? known : `did you mean ${near}?`
+    return `${shown} is not a known name (${meant}); say what holds then: | default(value='…')`
   }
 
   /** The value of an expression, undefined where a name or an entry does not exist. */

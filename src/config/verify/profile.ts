@@ -7,5 +7,5 @@ export function checkProfile({config, named, refuse}: Checks): void {
   if (profile === undefined || target.namespace === undefined) return
   const {namespace} = parseProfile(profile)
   if (namespace === undefined || namespace === target.namespace) return
-  refuse('profile', `it is for targets in the namespace "${namespace}", but ${named('target.namespace')} is another`)
+  refuse('profile', `it is for targets in the namespace that it names, but ${named('target.namespace')} is another`)
 }

@@ -92,7 +92,7 @@ describe('applyProfile', () => {
     await expect(wrong).rejects.toMatchObject({
       report: {
         code: 'CONFIG_INVALID',
-        why: 'profile (file m.json:1): it is for targets in the namespace "shop", but target.namespace (flag --target-namespace) is another.',
+        why: 'profile (file m.json:1): it is for targets in the namespace that it names, but target.namespace (flag --target-namespace) is another.',
       },
     })
   })

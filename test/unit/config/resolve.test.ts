@@ -345,7 +345,7 @@ describe('files', () => {
 
   it.each([
     ['bad.json', '{\n  "a": tru\n}', 'bad.json:2:8'],
-    ['bad.yaml', 'agent:\n  ttl: [1\n', 'bad.yaml:3:1'],
+    ['bad.yaml', 'agent:\n  ttl: [1\n', 'bad.yaml:2:10'],
     ['twice.yaml', 'agent: {ttl: 1}\nagent: {ttl: 2}\n', 'twice.yaml:2:1'],
     ['bad.toml', 'a = 1\nb = \n', 'bad.toml:2:4'],
     ['list.json', '[]', 'list.json'],

@@ -28,11 +28,11 @@ describe('parseTarget', () => {
   })
 
   it.each([
-    ['web', 'pod/web or deployment/web'],
+    ['web', 'did you mean pod/<name> or deployment/<name>?'],
     ['', 'empty'],
     ['pod', 'lacks a name'],
     ['pod/', 'malformed'],
-    ['deployments/web', 'did you mean deployment/web'],
+    ['deployments/web', 'did you mean deployment/<name>'],
     ['pod/a/b', 'malformed'],
     ['pod/a/container', 'malformed'],
     ['pod/a/container/', 'malformed'],

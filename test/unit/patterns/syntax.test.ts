@@ -80,7 +80,7 @@ const refused: [string, string][] = [
   ['(?>a)', '">" is not a flag'],
   ['(?i-)a', 'not followed by a flag'],
   ['(?)', 'no flag'],
-  ['(?<n>a)(?<n>b)', 'two groups are named "n"'],
+  ['(?<n>a)(?<n>b)', 'two groups have the same name'],
   ['(?<1>a)', 'not a name for a group'],
   ['(?-u:.)', 'not UTF-8'],
   ['(?-u)\\xff', 'not UTF-8'],
