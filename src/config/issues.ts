@@ -35,9 +35,10 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
   const path = issue.path.join('.')
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
+      return issue.keys.map((key, index) => ({
         path: path === '' ? key : `${path}.${key}`,
-        message: unknownKey(key, issue.path, schema),
+        // What was meant is searched in the whole tree, for the first ones and for names that a person may have written.
+        message: index < 50 && key.length < 200 ? unknownKey(key, issue.path, schema) : 'is not a known key',
       }))
     case 'invalid_type':
       return [{path, message: `expected ${article(issue.expected)}; found ${typeName(valueAt(raw, issue.path))}`}]

@@ -1,5 +1,5 @@
 import {createScanner, parseTree, printParseErrorCode, type Node, type ParseError} from 'jsonc-parser'
-import {FileSyntaxError, Lines, maxDepth, Reading, setKey, type Parsed} from './syntax.ts'
+import {FileSyntaxError, Lines, longestKey, maxDepth, printable, Reading, setKey, type Parsed} from './syntax.ts'
 
 /**
  * Reads JSON; comments are accepted, trailing commas are not. Node's own parser is not used because it gives no place for
@@ -34,7 +34,7 @@ export function readJson(source: string): Parsed {
       if (!name) continue
       const key = name.value as string
       const position = positionAt(name.offset)
-      if (Object.hasOwn(result, key)) reading.problem(`the key "${key}" occurs twice`, position)
+      if (Object.hasOwn(result, key)) reading.problem(`the key "${printable(key, longestKey)}" occurs twice`, position)
       setKey(result, key, value && valueOf(value, reading.place(path, key, position)))
     }
     return result

@@ -1,5 +1,5 @@
 import {constants} from 'node:fs'
-import {lstat, open, readFile, type FileHandle} from 'node:fs/promises'
+import {lstat, open, type FileHandle} from 'node:fs/promises'
 import {FileSyntaxError, Lines} from './syntax.ts'
 
 /** Reads a file by its absolute path; `-` is standard input. */
@@ -21,18 +21,26 @@ export class UnreadableFile extends Error {
 export const readFromDisk: ReadText = async (file) => {
   if (file === '-') return readStandardInput()
   // Without O_NONBLOCK the opening of a FIFO would wait for its writer.
-  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch(async (error: unknown) => {
+  const regular = await using(file, constants.O_RDONLY | constants.O_NONBLOCK, async (handle) => {
+    const kind = await kindOf(handle)
+    if (kind === undefined) return readAtMost(handle)
+    if (kind !== pipe || !/^\/(?:dev\/fd|proc\/self\/fd)\/\d+$|^\/dev\/stdin$/.test(file))
+      throw new UnreadableFile(kind)
+    return undefined
+  })
+  // Opened anew: reads of the shell's pipe have to wait for its writer.
+  return regular ?? using(file, constants.O_RDONLY, readAtMost)
+}
+
+async function using<T>(file: string, flags: number, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(file, flags).catch(async (error: unknown) => {
     throw (await isDangling(file, error)) ? new UnreadableFile('It is a link to a file that does not exist.') : error
   })
   try {
-    const kind = await kindOf(handle)
-    if (kind === undefined) return await readAtMost(handle)
-    if (kind !== pipe || !/^\/(?:dev\/fd|proc\/self\/fd)\/\d+$|^\/dev\/stdin$/.test(file))
-      throw new UnreadableFile(kind)
+    return await use(handle)
   } finally {
     await handle.close()
   }
-  return readFile(file)
 }
 
 const pipe = 'It is a named pipe (FIFO), not a file.'

@@ -1,7 +1,12 @@
 import {MirrordError, type Place} from '../errors/mirrord-error.ts'
 import type {Origin, Problem} from './assemble.ts'
 import {positionOf, type ConfigFile} from './files.ts'
+import {longestKey, printable} from './syntax.ts'
 import {listed} from './verify/available.ts'
+
+/** How many problems are told at once; a file with more is none that was written by hand. */
+const maxProblems = 50
+const longestSentence = 2000
 
 /**
  * The error that names every problem, each with its key, origin and line. CONFIG_UNSUPPORTED where nothing is wrong but
@@ -14,9 +19,12 @@ export function refusal(
 ): MirrordError {
   const invalid = problems.filter((problem) => !problem.later)
   const unsupported = problems.filter((problem) => problem.later)
-  const shown = [...invalid, ...unsupported]
-  const sentences = [...new Set(shown.map((problem) => sentence(problem, origins, file)))]
-  const count = sentences.length === 1 ? '' : ` in ${sentences.length} places`
+  const all = [...invalid, ...unsupported]
+  const shown = all.slice(0, maxProblems)
+  const told = [...new Set(shown.map((problem) => printable(sentence(problem, origins, file), longestSentence)))]
+  const more = all.length - shown.length
+  const sentences = more === 0 ? told : [...told, `And ${more} more.`]
+  const count = sentences.length === 1 ? '' : ` in ${told.length + more} places`
   return new MirrordError({
     code: invalid.length > 0 ? 'CONFIG_INVALID' : 'CONFIG_UNSUPPORTED',
     exit: invalid.length > 0 ? 'configInvalid' : 'configUnsupported',
@@ -26,12 +34,18 @@ export function refusal(
         : `The configuration asks for something that this version does not do${count}.`,
     why: sentences.length === 1 ? sentences[0] : undefined,
     next: [
-      ...(invalid.length > 0 ? [`Correct ${listed(invalid.flatMap(keysOf))}.`] : []),
+      ...(invalid.length > 0 ? [`Correct ${named(invalid.flatMap(keysOf))}.`] : []),
       ...remedies(unsupported, origins),
     ],
     detail: sentences.length > 1 ? sentences.join('\n') : undefined,
     places: shown.flatMap((problem) => placesOf(problem, origins, file)),
   })
+}
+
+/** Keys in words; some of them where there are many. */
+function named(keys: readonly string[]): string {
+  const few = keys.slice(0, maxProblems).map((key) => printable(key, longestKey))
+  return listed(keys.length > few.length ? [...few, 'others'] : few)
 }
 
 const keysOf = ({path, paths}: Problem) => paths ?? [path || 'the configuration']
@@ -56,7 +70,13 @@ function placesOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?:
     const position = positionOf(file, path)
     if (!position && file.positions.size > 0) return []
     const {message} = problem
-    return [{file: file.path, ...position, message: `${path}${path === '' ? '' : ': '}${message}${stop(message)}`}]
+    return [
+      {
+        file: file.path,
+        ...position,
+        message: printable(`${shownPath(path)}${path === '' ? '' : ': '}${message}${stop(message)}`, longestSentence),
+      },
+    ]
   })
 }
 
@@ -67,9 +87,10 @@ function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?:
   const inFile = file && (known === undefined || (line !== undefined && known.startsWith('file ')))
   const origin = inFile ? `file ${file.name}${line === undefined ? '' : `:${line}`}` : known
   const place = origin && origin !== 'default' ? ` (${origin})` : ''
-  return `${problem.path}${place}: ${problem.message}${stop(problem.message)}`
+  return `${shownPath(problem.path)}${place}: ${problem.message}${stop(problem.message)}`
 }
 
+const shownPath = (path: string) => printable(path, longestKey)
 const stop = (sentence: string) => (/[.?]$/.test(sentence) ? '' : '.')
 
 /** Where a key, or the key that it is an entry of, came from. */

@@ -103,3 +103,12 @@ export class Reading {
 export function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
   Object.defineProperty(object, key, {value, enumerable: true, writable: true, configurable: true})
 }
+
+/** A key or sentence for a message: one line without control characters, which a log would obey, and not endless. */
+export function printable(text: string, longest: number): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
+  return line.length <= longest ? line : `${line.slice(0, longest)}…`
+}
+
+/** Longest key that a message tells in full, in characters. */
+export const longestKey = 200

@@ -1,6 +1,7 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {isRecord} from './meta.ts'
 import {nearest} from './nearest.ts'
+import {longestKey, printable} from './syntax.ts'
 
 /** Where the local program belongs: a pod, one ready pod of a deployment, or nowhere in particular. */
 export type TargetPath =
@@ -100,7 +101,9 @@ export function readTargetObject(value: Record<string, unknown>): TargetReading 
   if (!kind && key !== 'labels') {
     const known = [...targetKeys, 'labels', 'container']
     const [guess] = nearest(key, known, 1)
-    return {problem: `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : `; known: ${known.join(', ')}`}`}
+    return {
+      problem: `unknown key "${printable(key, longestKey)}"${guess ? `; did you mean "${guess}"?` : `; known: ${known.join(', ')}`}`,
+    }
   }
   if (container !== undefined && container !== null && (typeof container !== 'string' || container === '')) {
     return {problem: '"container" must be the name of a container'}

@@ -10,7 +10,7 @@ import {
   type Document,
   type YAMLError,
 } from 'yaml'
-import {FileSyntaxError, Lines, maxDepth, Reading, type Parsed, type Position} from './syntax.ts'
+import {FileSyntaxError, Lines, longestKey, maxDepth, printable, Reading, type Parsed, type Position} from './syntax.ts'
 
 /** Reads one YAML 1.2 document. Throws a FileSyntaxError. A module of its own, loaded only for YAML: the library is large. */
 export function readYaml(source: string): Parsed {
@@ -50,7 +50,9 @@ function check(node: unknown, path: string, positionAt: (offset?: number) => Pos
       if (isMergeKey(key)) check(value, path, positionAt, reading)
       else if (isScalar(key) && typeof key.value === 'string') {
         // The library's own check compares every key with every other.
-        if (seen.has(key.value)) reading.problem(`the key "${key.value}" occurs twice`, start(key))
+        if (seen.has(key.value)) {
+          reading.problem(`the key "${printable(key.value, longestKey)}" occurs twice`, start(key))
+        }
         seen.add(key.value)
         check(value, reading.place(path, key.value, start(key)), positionAt, reading)
       } else reading.problem('a key that is no string; put it in quotes', start(key) ?? start(value))
