@@ -128,6 +128,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     const hooks = admission(store, a)
     const recorder = (component: string) => new Recorder(store, component)
 
+    const proxy = new ServiceProxy(store, machine)
     const tokens = new Map<string, string>()
     const kubelet = new Kubelet({
       store,
@@ -143,6 +144,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         if (!tokens.has(key)) tokens.set(key, serviceAccountToken(access, namespace, account))
         return tokens.get(key)
       },
+      unrouted: (ip) => proxy.unrouted(ip),
     })
     const pair = await authority.server([
       '127.0.0.1',
@@ -167,7 +169,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     const dns = new ClusterDns(store)
     await dns.start(a.host)
     undo.push(() => dns.close())
-    const proxy = new ServiceProxy(store, machine)
     await proxy.start(options.iptables)
     undo.push(() => proxy.close())
 

@@ -18,6 +18,8 @@ export interface KubeletOptions extends Omit<PodContext, 'allocate' | 'free' | '
   ca: string
   /** A bearer token for a service account, or undefined when it does not exist. */
   token(namespace: string, account: string): string | undefined
+  /** Resolves when no service leads to the address of a pod any more. */
+  unrouted(ip: string): Promise<void>
 }
 
 /** Pod addresses end with these numbers; the rest of the /24 is the machine's. */
@@ -107,6 +109,7 @@ export class Kubelet {
 
   private async end(worker: PodWorker, pod: Pod, grace: number): Promise<void> {
     await worker.stop(grace)
+    if (pod.status.podIP && !pod.spec.hostNetwork) await this.options.unrouted(pod.status.podIP)
     if (this.workers.get(worker.uid) !== worker) return
     this.workers.delete(worker.uid)
     if (worker.holder) this.dialer.forget(worker.holder.pid)

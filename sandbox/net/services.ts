@@ -3,6 +3,8 @@ import type {Store} from '../api/store.ts'
 import type {Endpoints, Service, ServicePort} from '../api/types.ts'
 import type {Machine} from '../kubelet/machine.ts'
 
+/** Milliseconds: rules that the kernel refuses must not keep a pod. */
+const LONGEST_WAIT = 10_000
 const TOOLS = ['iptables-nft-restore', 'iptables-legacy-restore', 'iptables-restore']
 
 interface Rules {
@@ -100,6 +102,7 @@ export class ServiceProxy {
   private running = false
   private again = false
   private unsubscribe = () => {}
+  private readonly waiting = new Set<() => void>()
   /** Told about rules that the kernel refused. */
   onError: (error: Error) => void = () => {}
 
@@ -176,6 +179,7 @@ export class ServiceProxy {
       try {
         await this.machine.inNetwork([this.tool], rules)
         this.applied = rules
+        for (const wake of [...this.waiting]) wake()
       } catch (error) {
         this.onError(error as Error)
       }
@@ -183,8 +187,29 @@ export class ServiceProxy {
     this.running = false
   }
 
+  /**
+   * Resolves when no rule sends anything to the address, at the latest after `LONGEST_WAIT`. Until then its network must
+   * stay: a connection to an address that has just gone is not refused, its packets vanish.
+   */
+  async unrouted(ip: string): Promise<void> {
+    const end = Date.now() + LONGEST_WAIT
+    while (this.applied.includes(`--to-destination ${ip}:`) && Date.now() < end) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          clearTimeout(timer)
+          this.waiting.delete(done)
+          resolve()
+        }
+        const timer = setTimeout(done, end - Date.now())
+        this.waiting.add(done)
+      })
+    }
+  }
+
   /** Leaves the rules alone from now on; they end with the node. */
   close(): void {
     this.unsubscribe()
+    this.applied = ''
+    for (const wake of [...this.waiting]) wake()
   }
 }

@@ -82,7 +82,8 @@ export const nodeLines = (a: Addresses): string[] => [
   'link set lo up',
   `addr add ${a.node}/32 peer ${a.host} dev up0`,
   'link set up0 up',
-  'link add br0 type bridge stp_state 0 forward_delay 0',
+  // An address of its own: else it has the lowest of its ports', changes it as pods come and go, and pods lose their gateway.
+  'link add br0 address 0a:58:0a:00:00:01 type bridge stp_state 0 forward_delay 0',
   `addr add ${a.node}/32 dev br0`,
   'link set br0 up',
   `route add ${a.pods} dev br0 src ${a.node}`,

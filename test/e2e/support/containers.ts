@@ -119,9 +119,16 @@ function open(
     dispose: () => {
       removeAll()
       run('rmi', '--force', IMAGE)
+      endPause(env.XDG_RUNTIME_DIR)
       rmSync(base, {recursive: true, force: true})
     },
   }
+}
+
+/** Rootless Podman keeps a process that holds its namespaces for the next command. */
+function endPause(runtimeDirectory: string | undefined): void {
+  const file = path.join(runtimeDirectory ?? '', 'libpod/tmp/pause.pid')
+  if (runtimeDirectory !== undefined && existsSync(file)) process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL')
 }
 
 function profileLikeDockers(base: string): string {
