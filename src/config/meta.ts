@@ -148,8 +148,13 @@ export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], root)
 }
 
+/** What `unwrap` has found: zod answers `instanceof` by a search, and every check walks all keys. */
+const unwrapped = new WeakMap<z.ZodType, z.ZodType>()
+
 /** The schema inside optional, nullable, lazy and default wrappers. */
 export function unwrap(schema: z.ZodType): z.ZodType {
+  const known = unwrapped.get(schema)
+  if (known) return known
   let inner = schema
   while (
     inner instanceof z.ZodLazy ||
@@ -160,5 +165,6 @@ export function unwrap(schema: z.ZodType): z.ZodType {
   ) {
     inner = inner.unwrap() as z.ZodType
   }
+  unwrapped.set(schema, inner)
   return inner
 }
