@@ -9,7 +9,6 @@ import {exitCodes} from '../../../src/errors/exit-codes.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {canary} from '../../fixtures/config/expected.ts'
 
-const timeout = 2000
 let folder: string
 beforeEach(() => {
   folder = mkdtempSync('/tmp/mct-read-')
@@ -51,7 +50,7 @@ describe('what is no file to read', () => {
     ['an endless device', '/dev/zero', 'a device', () => {}],
     ['an empty device', '/dev/null', 'a device', () => {}],
     ['a descriptor that is not open', '/dev/fd/4321', 'no such file', () => {}],
-  ])('%s', {timeout}, async (_name, name, words, make) => {
+  ])('%s', async (_name, name, words, make) => {
     make()
     const {code, exit, said} = await refusal(name)
     expect([code, exit]).toEqual(['CONFIG_NOT_FOUND', 31])
@@ -59,7 +58,7 @@ describe('what is no file to read', () => {
     expect(said).toContain(name)
   })
 
-  it('a socket', {timeout}, async () => {
+  it('a socket', async () => {
     const server = createServer().listen(at('m.json'))
     await once(server, 'listening')
     try {
@@ -69,7 +68,7 @@ describe('what is no file to read', () => {
     }
   })
 
-  it('a file that this user may not read', {timeout}, async () => {
+  it('a file that this user may not read', async () => {
     writeFileSync(at('m.json'), `{"target": "${canary}"}`, {mode: 0})
     const root = process.geteuid!() === 0
     if (root) process.seteuid!(65_534)
@@ -140,7 +139,7 @@ describe('what is no text of a configuration', () => {
     ['a key with control characters', 'm.json', `{"\\u001b[2J\\n::error::x": "${canary}"}`, 'not a known key'],
     ['a pattern of 400000 brackets', 'm.json', `{"feature": {"fs": {"local": "${'('.repeat(400_000)}"}}}`, 'local'],
     ['a target of 400000 slashes', 'm.json', `{"target": "pod${'/'.repeat(400_000)}${canary}"}`, 'malformed'],
-  ])('%s', {timeout}, async (_name, name, content, words, line) => {
+  ])('%s', async (_name, name, content, words, line) => {
     writeFileSync(at(name), content)
     const {exit, said, line: told} = await refusal(name)
     expect(exit).toBe(30)
@@ -181,7 +180,7 @@ describe.each(Object.keys(clean))('[LIF-32] %s is not broken', (name) => {
     ['with a key that is null', (text) => (isJson(name) ? text.replace('{', '{"kubeconfig": null, ') : text)],
     ['with a mark and CRLF', (text) => `\u{feff}${text.replaceAll('\n', '\r\n')}`],
     ['padded to the limit', (text) => `${text}${isJson(name) ? '//' : '#'}`.padEnd(512 * 1024, '.')],
-  ])('%s', {timeout}, async (_name, change) => {
+  ])('%s', async (_name, change) => {
     writeFileSync(at(name), change(clean[name]!))
     const {config} = await resolve(name)
     expect({target: config.target.path, ttl: config.agent.ttl}).toEqual({target: {kind: 'pod', name: 'x'}, ttl: 7})
