@@ -93,7 +93,7 @@ describe('an error of the configuration', () => {
     ],
     ['a.toml', 'tarket = 1\n', [[1, 1]]],
     ['syntax.json', '{\n "a": ]', [[2, 7]]],
-    ['syntax.yaml', 'a: 1\nb: [1\n', [[3, 1]]],
+    ['syntax.yaml', 'a: 1\nb: [1\n', [[2, 6]]],
     ['syntax.toml', 'a = 1\nb = \n', [[2, 4]]],
   ])('in %s tells file, line and column of everything at fault', async (name, text, expected) => {
     const found = places(await refusal(name, text))!
