@@ -116,7 +116,7 @@ const rows: Row[] = [
     what: 'a target of no known kind',
     exit: 'configInvalid',
     code: 'CONFIG_INVALID',
-    says: ['nonsense'],
+    says: ['is no kind of target'],
     args: () => ['--target', 'nonsense/echo'],
   },
   {

@@ -93,7 +93,13 @@ describe('profiles', () => {
 
   test('[EXIT-30] a profile of another namespace than the target', async () => {
     const result = await job.start(...config(`${harness.namespace}/${names}`), '-n', 'default', '--', 'true')
-    expectFailure(result, 'configInvalid', 'CONFIG_INVALID', `"${harness.namespace}"`, 'flag --target-namespace')
+    expectFailure(
+      result,
+      'configInvalid',
+      'CONFIG_INVALID',
+      'in the namespace that it names',
+      'flag --target-namespace',
+    )
   })
 
   test('[EXIT-30] a profile with what this version does not know, all of it', async () => {
