@@ -33,7 +33,7 @@ if __name__ == "__main__":
     file = sys.argv[2]
     context = multiprocessing.get_context("spawn")
     listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # No SO_REUSEADDR: with it the port can be bound beside another test's program that does not listen yet, and listen fails.
     listener.bind(("", int(sys.argv[1])))
     end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
