@@ -33,9 +33,10 @@ const rooms = {
     'errors',
     'util',
   ],
+  doctor: ['session', 'kube', 'operator', 'trap', 'config', 'errors', 'util'],
   hooks: ['cli', 'session', 'kube', 'operator', 'ci', 'config', 'errors', 'util'],
-  cli: ['session', 'container', 'kube', 'report', 'ci', 'config', 'errors', 'util'],
-  commands: ['cli', 'hooks', 'session', 'kube', 'operator', 'report', 'ci', 'config', 'errors', 'util'],
+  cli: ['doctor', 'session', 'container', 'kube', 'report', 'ci', 'config', 'errors', 'util'],
+  commands: ['cli', 'hooks', 'doctor', 'session', 'kube', 'operator', 'report', 'ci', 'config', 'errors', 'util'],
 }
 /** Forbids importing the other rooms, by the path that a relative import needs to reach them. */
 const boundary = (files, forbidden, message) => ({

@@ -8,6 +8,7 @@ import type {Hooks} from './api/writes.ts'
 import type {Job, Obj, Pod, Service} from './api/types.ts'
 import {jobLabels} from './controllers/job.ts'
 import type {Addresses} from './net/slots.ts'
+import {enforcePolicies} from './policies.ts'
 
 const NODE_PORTS = {first: 30_000, count: 2768}
 
@@ -63,6 +64,7 @@ function admitPod(store: Store, pod: Pod): void {
       `error looking up service account ${pod.metadata.namespace}/${name}: ${notFound(R.serviceaccounts, name).message}`,
     )
   }
+  enforcePolicies(store, pod)
   pod.status = {phase: 'Pending', qosClass: 'BestEffort'}
 }
 

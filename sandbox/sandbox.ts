@@ -6,10 +6,11 @@ import {admission} from './admission.ts'
 import {Access} from './api/auth.ts'
 import type {Denial, TokenUser} from './api/auth.ts'
 import {createAuthority} from './api/certs.ts'
+import type {Authority} from './api/certs.ts'
+import type {Fault, Faults} from './api/faults.ts'
 import {R} from './api/resources.ts'
 import {serviceAccountToken} from './api/reviews.ts'
 import {ApiServer} from './api/server.ts'
-import type {Fault} from './api/server.ts'
 import {Store} from './api/store.ts'
 import type {Controller, ControllerContext} from './controllers/controller.ts'
 import {definitions} from './controllers/definitions.ts'
@@ -43,11 +44,16 @@ export interface SandboxOptions {
   tokens?: TokenUser[]
   /** Requests that are refused with 403. */
   denials?: Denial[]
+  /** Requests that fail in other ways. */
+  faults?: Fault[]
   /** First back-off after a crash or a failed pull, seconds; 10 when absent, as with a kubelet. */
   backoff?: number
   /** The program that writes the rules, for example `iptables-legacy-restore`; found by trying when absent. */
   iptables?: string
 }
+
+/** What is wrong with an address of the API: its certificate, no TLS behind `https:`, or nobody who ever answers. */
+export type Door = 'expired' | 'other-name' | 'unknown-authority' | 'plain' | 'silent'
 
 export interface Sandbox {
   /** Path of the administrator's kubeconfig (client certificate), mode 0600. */
@@ -67,8 +73,10 @@ export interface Sandbox {
   ): Promise<string>
   /** Refuses matching requests with 403 until the returned function is called. */
   deny(denial: Denial): () => void
-  /** Makes the next matching request fail. */
-  fail(fault: Fault): void
+  /** Requests that fail; `PUT /sandbox/faults` of the API sets them too. */
+  faults: Faults
+  /** Another address of the same API, at which something is wrong before any request can be made. */
+  door(kind: Door): Promise<string>
   /** Pid on this machine of a running container's first process. */
   pid(namespace: string, pod: string, container?: string): number | undefined
   /** Resolves when the cluster has ended without stop(), for example because somebody killed its node. */
@@ -165,6 +173,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     seed(store, a, nodeName, port)
     for (const user of options.tokens ?? []) access.addToken(user)
     for (const denial of options.denials ?? []) access.deny(denial)
+    api.faults.set(options.faults ?? [])
 
     const dns = new ClusterDns(store)
     await dns.start(a.host)
@@ -213,7 +222,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         )
       },
       deny: (denial) => access.deny(denial),
-      fail: (fault) => api.fail(fault),
+      faults: api.faults,
+      door: (kind) => openDoor(api, authority, kind),
       pid: (namespace, pod, container) => kubelet.pid(namespace, pod, container),
       ended: machine.ended,
       stop,
@@ -222,4 +232,16 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     await stop()
     throw error
   }
+}
+
+async function openDoor(api: ApiServer, authority: Authority, kind: Door): Promise<string> {
+  const host = '127.0.0.1'
+  const pairs = {
+    expired: () => authority.server([host], new Date(Date.now() - 60_000)),
+    'other-name': () => authority.server(['elsewhere.example']),
+    'unknown-authority': async () => (await createAuthority()).server([host]),
+    plain: () => 'plain' as const,
+  }
+  const port = kind === 'silent' ? await api.listenSilently(host) : await api.listen(host, 0, await pairs[kind]())
+  return `https://${host}:${port}`
 }

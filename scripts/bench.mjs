@@ -6,7 +6,7 @@ import {setup} from './setup.mjs'
 await main(async () => {
   await setup()
   let code = 0
-  for (const name of ['path', 'interception']) {
+  for (const name of ['cli', 'path', 'interception']) {
     const bench = join(root, `bench/${name}.ts`)
     const args = ['--disable-warning=ExperimentalWarning', bench, ...process.argv.slice(2)]
     code ||= await runAttached(node22, args, {env: programEnv()})

@@ -56,7 +56,9 @@ async function buildManifest() {
   })
   await plugin.load()
   const file = join(root, 'oclif.manifest.json')
-  const text = JSON.stringify(plugin.manifest, null, 2) + '\n'
+  // They come in the order in which the folders were read.
+  const commands = Object.fromEntries(Object.entries(plugin.manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)))
+  const text = JSON.stringify({...plugin.manifest, commands}, null, 2) + '\n'
   const same = existsSync(file) && readFileSync(file, 'utf8') === text
   if (!same) {
     writeFileSync(`${file}.${process.pid}`, text)

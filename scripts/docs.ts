@@ -1,9 +1,10 @@
 import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
-import {z} from 'zod'
+import * as z from 'zod'
 import {exitCodes, type ExitCodeName} from '../src/errors/exit-codes.ts'
 import {configurationPage, keysTable, quirksTable, withGenerated} from './lib/config-docs.ts'
 import {configSchema} from './lib/config-schema.ts'
+import {obstaclesPage} from './lib/obstacle-docs.ts'
 import {jobReportSchema, sessionReportSchema} from '../src/report/schema.ts'
 
 /** The exit-code reference, from the one table. */
@@ -37,6 +38,7 @@ const root = path.join(import.meta.dirname, '..')
 /** Every generated page by its path in the repository. */
 export const pages: Readonly<Record<string, () => string>> = {
   'docs/exit-codes.md': exitCodesPage,
+  'docs/obstacles.md': obstaclesPage,
   'docs/report.schema.json': reportSchema,
   'docs/configuration.md': configurationPage,
   'docs/compatibility.md': () =>

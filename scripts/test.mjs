@@ -42,6 +42,14 @@ await main(async () => {
         file: e2e,
       }),
     )
+    // The classes of faults of test/e2e/support/faults.ts.
+    for (const fault of long ? ['429', '500', '503', 'slow', 'cut'] : [])
+      await count(
+        vitest(`starts and stops while the API fails: ${fault}`, 'vitest.e2e.config.ts', {
+          env: {MIRRORD_E2E_KUBECONFIG: '', MIRRORD_FAULT: fault},
+          args: ['test/e2e/life.test.ts', 'test/e2e/stop.test.ts'],
+        }),
+      )
     if (long)
       await count(
         vitest('trap tests with AddressSanitizer and UBSan', 'vitest.config.ts', {

@@ -1,35 +1,52 @@
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
-import {Config, Errors, flush, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
+import {Config, Errors, handle, run as runCommand, settings, type Interfaces} from '@oclif/core'
+import {guardOutput, outputStatus} from './cli/pipe.ts'
 import {exitCodes} from './errors/exit-codes.ts'
 
 /** Runs the CLI on the words after its name; sets the exit code. `root` is the folder that holds package.json. */
 export async function run(argv: readonly string[], options: {root: string; development?: boolean}): Promise<void> {
   // A packaged CLI must not look for TypeScript sources when the user's CI sets NODE_ENV=test (spec oclif.md 7.6).
   settings.enableAutoTranspile = options.development === true
-  // The updater's background process would outlive the CI step (spec oclif.md 3.6).
-  process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
+  guardOutput()
   let words = argv
   try {
     const {root, development = false} = options
     const pjson = packageFor(argv, root, development)
-    const config = await Config.load({root, pjson, ignoreManifest: development})
+    // The updater's background process would outlive the CI step (spec oclif.md 3.6). Not set for the commands that start
+    // something, which would inherit it: they have no plugins.
+    if (pjson.oclif.plugins?.length) process.env.MIRRORD_DISABLE_AUTOUPDATE ??= '1'
+    // Plugins of the user are not ours: nothing is run that a file below the home directory names.
+    const config = await Config.load({root, pjson, ignoreManifest: development, userPlugins: false})
+    // The updater's hook looks whether to start an update in the background: no command wants that, and it takes 10 ms.
+    for (const plugin of config.plugins.values()) if (plugin.name === UPDATE_PLUGIN) plugin.hooks = {}
     words = await prepare(argv, config)
     await runCommand([...words], config)
-    await flush()
+    if (versionWords.includes(argv[0]!) && argv.includes('--verbose')) await showUpstream()
+    const unwritten = await outputStatus()
+    process.exitCode ||= unwritten
   } catch (error) {
     await fail(error, argv, words)
   }
 }
 
+const versionWords = ['--version', '-V']
+
+/** What `--version --verbose` says besides (ruling R18). */
+async function showUpstream(): Promise<void> {
+  const {UPSTREAM_VERSION} = await import('./util/upstream-version.ts')
+  process.stdout.write(`goes by mirrord ${UPSTREAM_VERSION}: its agent image and protocol\n`)
+}
+
 /** `ci api-key` has two. */
 const MAX_COMMAND_WORDS = 2
 
-/** The words with which oclif's plugins have something to do: `help` and `update`, and the overview that lists them. */
+/** The words with which oclif's plugin for `update` has something to do: its own, and the overview and help that list it. */
 const pluginWords = [undefined, 'help', 'update', '--help', '-h']
 /** Only `completion` makes something of its plugin's commands. */
 const completionWords = ['completion', 'autocomplete']
 const COMPLETION_PLUGIN = '@oclif/plugin-autocomplete'
+const UPDATE_PLUGIN = '@oclif/plugin-update'
 
 const developmentSources = {
   commands: './src/commands',
@@ -66,15 +83,22 @@ async function prepare(argv: readonly string[], config: Config): Promise<string[
     const {flags, args, strict, passthrough = false} = command as typeof command & {passthrough?: boolean}
     const name = words.slice(0, length).join(' ')
     const most = strict === false ? Infinity : Object.keys(args).length
-    const own = normalizeArguments(words.slice(length), {name, flags, passthrough, most})
+    const program = Object.values(args).some(({required}) => required)
+    const own = normalizeArguments(words.slice(length), {name, flags, passthrough, program, most})
     return [...words.slice(0, length), ...(passthrough ? holdBack(own) : own)]
   }
-  return words
+  const [topic, ...rest] = words
+  if (topic === undefined || !config.findTopic(topic)) return words
+  const {topicWords} = await import('./cli/topic-words.ts')
+  return topicWords(topic, rest)
 }
 
 async function fail(error: unknown, argv: readonly string[], words: readonly string[]): Promise<void> {
   // `this.exit`: said what there was to say, and nothing is to be loaded for it.
-  if (error instanceof Errors.ExitError) process.exit(error.oclif.exit)
+  if (error instanceof Errors.ExitError) {
+    const unwritten = await outputStatus()
+    process.exit(error.oclif.exit || unwritten)
+  }
   // Only where something is wrong: a command that works does not load it.
   const {failureReport, showFailure} = await import('./cli/failure.ts')
   const report = failureReport(error, argv)

@@ -16,7 +16,7 @@ export interface KeyPair {
 export interface Authority {
   cert: string
   /** A certificate for the API server, for these addresses and names. */
-  server(hosts: string[]): Promise<KeyPair>
+  server(hosts: string[], notAfter?: Date): Promise<KeyPair>
   /** A client certificate: the user is the common name, groups are organisations, as Kubernetes reads them. */
   client(user: string, groups: string[], notAfter?: Date): Promise<KeyPair>
 }
@@ -73,8 +73,8 @@ export async function createAuthority(): Promise<Authority> {
   }
   return {
     cert: root.toString('pem'),
-    server: (hosts) =>
-      issue([{CN: ['mirrord-sandbox']}], x509.ExtendedKeyUsage.serverAuth, year, [
+    server: (hosts, notAfter = year) =>
+      issue([{CN: ['mirrord-sandbox']}], x509.ExtendedKeyUsage.serverAuth, notAfter, [
         new x509.SubjectAlternativeNameExtension(
           hosts.map((value) => ({type: /^[\d.]+$|:/.test(value) ? ('ip' as const) : ('dns' as const), value})),
         ),

@@ -3,7 +3,7 @@ import type {IncomingMessage} from 'node:http'
 import {parse as parseYaml} from 'yaml'
 
 import {PROTOBUF, decodeProtobuf} from './protobuf.ts'
-import {ApiError, badRequest, noSuchPath, unsupportedMediaType} from './status.ts'
+import {ApiError, badRequest, methodNotAllowed, noSuchPath, unsupportedMediaType} from './status.ts'
 import {findResource} from './custom.ts'
 import type {Store} from './store.ts'
 import type {Resource} from './resources.ts'
@@ -86,5 +86,25 @@ export async function readBody(request: IncomingMessage): Promise<unknown> {
     return contentType(request).endsWith('yaml') ? parseYaml(text) : JSON.parse(text)
   } catch (error) {
     throw badRequest(`the object provided is unrecognized: ${(error as Error).message}`)
+  }
+}
+
+/** What a request does, in the terms of permissions. Throws 405. */
+export function verbOf(method: string, target: Target, query: URLSearchParams): string {
+  const watching = ['true', '1'].includes(query.get('watch') ?? '')
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      return watching ? 'watch' : target.name ? 'get' : 'list'
+    case 'POST':
+      return 'create'
+    case 'PUT':
+      return 'update'
+    case 'PATCH':
+      return 'patch'
+    case 'DELETE':
+      return target.name ? 'delete' : 'deletecollection'
+    default:
+      throw methodNotAllowed()
   }
 }

@@ -31,7 +31,7 @@ export const isActive = (pod: Pod): boolean =>
 export const isReady = (pod: Pod): boolean =>
   pod.status.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false
 
-/** Creates a pod from a template for its controller, with the event that real controllers write. */
+/** Creates a pod from a template for its controller, with the events that real controllers write. Throws what admission throws. */
 export function createPod(
   store: Store,
   recorder: Recorder,
@@ -58,7 +58,12 @@ export function createPod(
     status: {phase: 'Pending'},
   }
   applyDefaults(R.pods, pod)
-  admit(pod)
+  try {
+    admit(pod)
+  } catch (error) {
+    recorder.record(owner, 'Warning', 'FailedCreate', `Error creating: ${(error as Error).message}`)
+    throw error // the controller tries again
+  }
   const made = store.create(R.pods, pod)
   recorder.record(owner, 'Normal', 'SuccessfulCreate', `Created pod: ${made.metadata.name}`)
   return made

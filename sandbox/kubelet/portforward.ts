@@ -58,6 +58,8 @@ export function forward(
   }
   accept.handleUpgrade(request, socket, head, (ws) => {
     ws.on('error', () => ws.terminate())
+    // Gone while its handshake was answered: nobody would answer a close either.
+    if (socket.destroyed) return ws.terminate()
     const channels = ports.map((port, index) => channel(ws, index, port, to))
     const ends = Promise.all(channels.map(({closed}) => closed))
     void ends.then(() => ws.close(1000))

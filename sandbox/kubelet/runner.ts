@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {now} from '../api/store.ts'
 import type {Store} from '../api/store.ts'
-import type {Pod, Probe} from '../api/types.ts'
+import type {Pod, Probe, SecurityContext} from '../api/types.ts'
 import type {Image, Images} from '../images.ts'
 import {StartError, startContainer} from './container.ts'
 import type {Running} from './container.ts'
@@ -47,6 +47,22 @@ export interface PodContainer extends ContainerRecord {
 const MAX_BACKOFF = 300
 /** A container that ran this long starts its next back-off anew. */
 const GOOD_RUN = 600_000
+/** What a kubelet keeps of a failed container's log: so many lines, and so many characters of them. */
+const KEPT_LINES = 80
+const KEPT_LENGTH = 2048
+const lastLines = (log: ContainerLog): string =>
+  log
+    .read()
+    .slice(-KEPT_LINES)
+    .map(({text}) => `${text}\n`)
+    .join('')
+    .slice(-KEPT_LENGTH)
+
+/** Of the capabilities beyond a runtime's own those that a container asks for by leaving them out; who names none has all here. */
+const SPECIAL = ['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN']
+const withheld = ({privileged, capabilities}: SecurityContext = {}): string[] =>
+  privileged || !capabilities?.add ? [] : SPECIAL.filter((name) => !capabilities.add!.includes(name))
+
 /** What a container's runner needs of its pod. */
 export interface PodHost {
   readonly context: PodContext
@@ -199,6 +215,7 @@ export class ContainerRunner {
             uid: security.runAsUser,
             gid: security.runAsGroup,
             groups,
+            without: withheld(c.spec.securityContext),
           },
         },
         (_pid, nodePid) => {
@@ -226,11 +243,13 @@ export class ContainerRunner {
         force: true,
       })
       const reason = exit.code === 0 ? 'Completed' : 'Error'
+      const kept = exit.code !== 0 && c.spec.terminationMessagePolicy === 'FallbackToLogsOnError'
       c.state = {
         terminated: {
           exitCode: exit.code,
           ...(exit.signal && {signal: exit.signal}),
           reason,
+          ...(kept && {message: lastLines(log)}),
           startedAt,
           finishedAt: now(),
           containerID: `containerd://${id}`,

@@ -24,6 +24,8 @@ export interface ScriptOptions {
   uid?: number
   gid?: number
   groups: number[]
+  /** Capabilities that the program cannot get, without `CAP_`. */
+  without: string[]
 }
 
 /**
@@ -52,6 +54,7 @@ export function containerScript(o: ScriptOptions): string {
     ...(o.uid === undefined ? [] : [`--reuid=${o.uid}`]),
     ...(o.gid === undefined ? [] : [`--regid=${o.gid}`]),
     o.groups.length ? `--groups=${o.groups.join(',')}` : '--clear-groups',
+    ...(o.without.length ? [`--bounding-set=${o.without.map((name) => `-${name.toLowerCase()}`).join(',')}`] : []),
   ].join(' ')
   return `set -e
 D=${quote(o.dir)} R=${quote(root)} N=${quote(o.nodeRoot)}

@@ -2,10 +2,11 @@
 import {existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, join, relative} from 'node:path'
 import {build} from 'esbuild'
+import {nativeBuiltins} from './builtins.mjs'
+import {lazyCore, lazyImports, replaceKnown} from './lazy-modules.mjs'
 
 /** Plugins are loaded by oclif itself, by name. The rest is optional: native speed-ups of `ws`, oclif's development mode. */
 const external = [
-  '@oclif/plugin-help',
   '@oclif/plugin-update',
   'bufferutil',
   'utf-8-validate',
@@ -14,25 +15,46 @@ const external = [
   'ts-node',
 ]
 
-/** CommonJS dependencies inside an ES module need a `require`. */
-const banner =
-  "import {createRequire as __mirrordRequire} from 'node:module';const require=__mirrordRequire(import.meta.url);"
-
 /**
  * @oclif/core finds its own package.json through `__dirname`, which ES modules lack. Its package is installed beside us
- * for the plugins in any case, so the bundled copy is told where that is.
+ * for the plugins in any case, so the bundled copy is told where that is. And it loads what is used (lazy-modules.mjs).
  */
-const coreDirname = {
-  name: 'oclif-core-dirname',
+const core = {
+  name: 'oclif-core',
   setup(builder) {
     builder.onLoad({filter: /@oclif[\\/]core[\\/]lib[\\/].*\.js$/}, (args) => {
-      const contents = readFileSync(args.path, 'utf8')
-      if (!contents.includes('__dirname')) return undefined
+      const name = args.path.replaceAll('\\', '/').replace(/^.*\/@oclif\/core\/lib\//, '')
       return {
-        contents: contents.replaceAll(/\b__dirname\b/g, 'require("node:path").dirname(require.resolve("@oclif/core"))'),
+        contents: lazyCore(name, readFileSync(args.path, 'utf8')).replaceAll(
+          /\b__dirname\b/g,
+          'require("node:path").dirname(require.resolve("@oclif/core"))',
+        ),
         loader: 'js',
       }
     })
+  },
+}
+
+/** What the Kubernetes library needs for proxies and for its own requests: loaded where it is used, without a proxy never. */
+const lazyPackages = {
+  config: ['undici', 'socks', 'socks-proxy-agent', 'hpagent'],
+  'gen/http/isomorphic-fetch': ['undici'],
+}
+/** All that `gen/index.js` has would be 6 MB of generated classes. */
+const generated = [
+  /^import \{ createConfiguration, ServerConfiguration, \} from '.\/gen\/index.js';$/m,
+  "import {createConfiguration} from './gen/configuration.js';import {ServerConfiguration} from './gen/servers.js';",
+]
+const kubernetes = {
+  name: 'kubernetes',
+  setup(builder) {
+    for (const [name, packages] of Object.entries(lazyPackages)) {
+      builder.onLoad({filter: new RegExp(`@kubernetes[\\\\/]client-node[\\\\/]dist[\\\\/]${name}\\.js$`)}, ({path}) => {
+        let source = readFileSync(path, 'utf8')
+        if (name === 'config') source = replaceKnown(source, ...generated)
+        return {contents: lazyImports(source, packages), loader: 'js'}
+      })
+    }
   },
 }
 
@@ -94,10 +116,13 @@ export async function bundle(root) {
     platform: 'node',
     target: 'node22',
     external,
-    // Its main file asks for its parts in a way that bundlers do not see.
-    alias: {'jsonc-parser': 'jsonc-parser/lib/esm/main.js'},
-    banner: {js: banner},
-    plugins: [coreDirname],
+    alias: {
+      // Its main file asks for its parts in a way that bundlers do not see.
+      'jsonc-parser': 'jsonc-parser/lib/esm/main.js',
+      // The part that reads kubeconfigs: nothing else of it is used.
+      '@kubernetes/client-node': '@kubernetes/client-node/dist/config.js',
+    },
+    plugins: [core, kubernetes],
     legalComments: 'none',
     // Names in stack traces stay, white space goes: fewer bytes for Node to read at each start.
     minifyWhitespace: true,
@@ -106,7 +131,8 @@ export async function bundle(root) {
     write: false,
     logLevel: 'error',
   })
-  for (const file of result.outputFiles) writeChanged(file.path, Buffer.from(file.contents))
-  removeStale(out, new Set(result.outputFiles.map((file) => file.path)))
-  return result.outputFiles.map((file) => ({path: relative(root, file.path), bytes: file.contents.length}))
+  const files = result.outputFiles.map((file) => ({path: file.path, contents: Buffer.from(nativeBuiltins(file.text))}))
+  for (const {path, contents} of files) writeChanged(path, contents)
+  removeStale(out, new Set(files.map((file) => file.path)))
+  return files.map(({path, contents}) => ({path: relative(root, path), bytes: contents.length}))
 }

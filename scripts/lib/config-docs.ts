@@ -1,4 +1,4 @@
-import type {z} from 'zod'
+import type * as z from 'zod'
 import {rootSection} from '../../src/config/index.ts'
 import {asSection, fieldMeta, leaves} from '../../src/config/meta.ts'
 import {statusOf} from '../../src/config/status.ts'
@@ -14,6 +14,8 @@ A value comes from the flag, else from the environment variable, else from the f
 \`MIRRORD_CONFIG_FILE\`; a bare \`-f\` means \`./.mirrord/mirrord.json\`. There is no discovery.
 
 - Formats by extension: \`.json\` or none (comments accepted), \`.yaml\`, \`.yml\`, \`.toml\`. Unknown keys are errors; a key that is null counts as left out.
+- In YAML the key decides what a plain word or number is, as upstream: \`key: 0042\` is a text, \`operator: yes\` is true (also y, on; no, n, off).
+- A file has at most 512 KiB, one of YAML or TOML 128 KiB, templates rendered.
 - Variables: truth is exactly \`true\` or \`false\`, numbers are decimal, entries of a list are separated by \`;\`.
 - Patterns have the syntax of Rust's \`regex\` crate; those of headers, paths and \`feature.env.mapping\` may look around.
 - All problems are reported at once, each with key, origin and line.

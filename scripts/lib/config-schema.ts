@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {rootSection} from '../../src/config/index.ts'
 import {asSection, defaultOf, fieldMeta, type FieldMeta} from '../../src/config/meta.ts'
 import {statusOf} from '../../src/config/status.ts'

@@ -35,7 +35,7 @@ export const quirks: readonly Quirk[] = [
   quirk('Q20', '`$schema` and comments are refused in JSON.', 'better', 'Both are accepted.'),
   quirk('Q21', 'Double quotes in templates hide the `key` of the file.', 'better', 'The key is found in the rendered text.'),
   quirk('Q22', '`verify-config` ends with 0 when it fails.', 'better', 'It prints the same JSON and ends with the exit code of the failure (3x), so that a CI step fails.'),
-  quirk('Q23', 'The program is killed when the agent is lost.', 'same', 'At once: it never runs on unconnected.'),
+  quirk('Q23', 'The program is killed when the agent is lost.', 'better', 'Another agent takes over; where none can be had within 15 s, the program is killed at once.'),
   quirk('Q24', '`exec` with a CI API key becomes `ci start --foreground`.', 'same', 'A warning says so; the two differ in their defaults alone.'),
   quirk('Q25', 'Header filters see `name: value` with a name in small letters, and match without regard to case.', 'not yet', 'Refused by name until HTTP filters are done; the same then.'),
   quirk('Q26', 'Body filters match with regard to case, the others without.', 'not yet', 'Refused by name until HTTP filters are done; the same then.'),

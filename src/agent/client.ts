@@ -1,5 +1,6 @@
 import {
   ASSUMED_CLIENT_VERSION,
+  ConnectionError,
   minVersion,
   parseVersion,
   PROTOCOL_VERSION,
@@ -17,6 +18,7 @@ import {Stealing, type Redirecting} from './incoming/steal.ts'
 import {Outgoing} from './outgoing/outgoing.ts'
 import {seqpacketConnector} from './outgoing/seqpacket.ts'
 import {datagramConnector, streamConnector} from './outgoing/transports.ts'
+import {SilenceWatch} from './silence.ts'
 import {selectEnvironment} from './target/environment.ts'
 
 /** What all clients of the agent share. */
@@ -33,6 +35,8 @@ export interface AgentContext {
   redirecting: Redirecting | undefined
   /** Milliseconds. */
   dns: {timeout: number | undefined; attempts: number | undefined}
+  /** How long in ms a client that pings may be silent at least; for tests. */
+  silenceMs?: number
 }
 
 /** One connected client: takes its messages apart, owns its features, releases everything when it leaves. */
@@ -46,12 +50,13 @@ export class Client {
   readonly #names: NameRequests
   readonly #files: FileRequests
   readonly #steal: Stealing | undefined
+  readonly #silence: SilenceWatch
   #spoke = false
   #version = ASSUMED_CLIENT_VERSION
   #ended: Promise<void> | undefined
 
-  /** @param left called once everything of the client has been released, its redirect rules included */
-  constructor(connection: AgentConnection, context: AgentContext, left: () => void) {
+  /** @param left called once everything of the client has been released, its redirect rules included, with why it left */
+  constructor(connection: AgentConnection, context: AgentContext, left: (reason: ConnectionError) => void) {
     this.#connection = connection
     this.#context = context
     this.#tunnel = new Tunnel(connection)
@@ -67,15 +72,24 @@ export class Client {
       this.#steal = new Stealing(context.redirecting, this.#tunnel, budget, transport)
     }
     connection.onDrain = () => this.#tunnel.drained()
+    const watched = {
+      paused: () => connection.paused,
+      lost: (ms: number) => {
+        const text = `Nothing was heard of the client for ${Math.round(ms / 1000)} s.`
+        connection.destroy(new ConnectionError('PING_TIMEOUT', text))
+      },
+    }
+    this.#silence = new SilenceWatch(watched, context.silenceMs)
     connection.onMessage = (message) => {
       this.#spoke = true
+      this.#silence.heard()
       try {
         this.#receive(message)
       } catch (error) {
         this.#fail(error instanceof Error ? error.message : String(error))
       }
     }
-    connection.onClose = () => void this.end().then(left)
+    connection.onClose = (reason) => void this.end().then(() => left(reason))
   }
 
   /** False for a mere attempt to connect. */
@@ -90,6 +104,7 @@ export class Client {
   }
 
   async #release(): Promise<void> {
+    this.#silence.close()
     this.#tunnel.close()
     this.#connection.destroy()
     this.#tcp.close()
@@ -108,6 +123,7 @@ export class Client {
     const tunnel = this.#tunnel
     switch (message.type) {
       case 'Ping':
+        this.#silence.pinged()
         return tunnel.send({type: 'Pong'})
       case 'SwitchProtocolVersion':
         return this.#switchVersion(message.value)

@@ -95,7 +95,8 @@ export class Worker {
       connection.send({type: 'Close', value: this.#dirty})
       return connection.close()
     }
-    const client = new Client(connection, context, () => {
+    const client = new Client(connection, context, ({code, message}) => {
+      if (code === 'PING_TIMEOUT') log('warn', message)
       this.#clients.delete(client)
       if (client.spoke) this.#served++
       this.#report()

@@ -17,6 +17,8 @@ export interface CommandShape {
   flags: Readonly<Record<string, FlagShape>>
   /** The first word that is not a flag starts the user's program (ruling R5). */
   passthrough: boolean
+  /** It needs that program. */
+  program?: boolean
   /** How many arguments it takes; without it any number. More would become part of the command's name for oclif. */
   most?: number
 }
@@ -66,6 +68,8 @@ class Walk {
   #rest: string[] = []
   #help = false
   #arguments = 0
+  /** The word that was taken as the value of a flag that would have done without. */
+  #taken: string | undefined
 
   constructor(command: CommandShape) {
     this.#command = command
@@ -96,6 +100,7 @@ class Walk {
         this.#out.push(word)
       }
     }
+    if (passthrough && this.#command.program && this.#taken !== undefined) throw this.#tookProgram(this.#taken)
     return this.#out
   }
 
@@ -103,7 +108,8 @@ class Walk {
     const equals = word.indexOf('=')
     const typed = word.slice(2, equals === -1 ? undefined : equals)
     const value = equals === -1 ? undefined : word.slice(equals + 1)
-    if (typed === 'help' && value === undefined) return void (this.#help = true)
+    if (typed === 'help' && value !== undefined) throw this.#wrong('--help takes no value.')
+    if (typed === 'help') return void (this.#help = true)
     const name = this.#byLong.get(typed)
     if (name !== undefined) return this.#flag(name, value)
     const positive = this.#byLong.get(typed.replace(/^no-/, ''))
@@ -151,6 +157,7 @@ class Walk {
     if (next === undefined || (next !== '-' && next.startsWith('-'))) return undefined
     // An empty name of a file would read as none.
     if (next === '' && name in OPTIONAL_VALUE) throw this.#wrong(`--${name} has an empty value.`)
+    if (name in OPTIONAL_VALUE) this.#taken = next
     return this.#rest.pop()
   }
 
@@ -174,6 +181,13 @@ class Walk {
     const advice =
       next === undefined || next === '--' ? [] : [`A value that starts with a dash needs "=": --${name}=${next}`]
     return usageError(`--${name} needs a value.`, this.#command.name, advice)
+  }
+
+  /** `-f node`: the only word that is no flag may have been meant as the program. */
+  #tookProgram(word: string) {
+    return usageError(`PROGRAM is missing: "${word}" was taken as the file of -f.`, this.#command.name, [
+      `For the file ${DEFAULT_CONFIG_FILE} write: -f -- ${word}`,
+    ])
   }
 
   /** Most often a variable of the shell that is not set. */

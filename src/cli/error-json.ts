@@ -11,8 +11,9 @@ export function failureJson(report: ErrorReport): string {
   return JSON.stringify({error: errorJson(report)}, undefined, 2)
 }
 
-/** Whether the words of a command line, as oclif gets them, ask for JSON. */
+/** Whether the words of a command line, as typed or as oclif gets them, ask for JSON. */
 export function asksForJson(words: readonly string[]): boolean {
   const end = words.indexOf('--')
-  return words.slice(0, end === -1 ? undefined : end).includes('--json')
+  const own = words.slice(0, end === -1 ? undefined : end)
+  return own.includes('--json') || (own[0] === 'ls' && /(^| )(-o|--output)[ =]?json( |$)/.test(own.join(' ')))
 }

@@ -1,4 +1,5 @@
 import {explain, type ResolvedConfig} from '../config/index.ts'
+import {columns} from './columns.ts'
 
 const HEAD = ['KEY', 'VALUE', 'ORIGIN']
 /** Longer values are cut: a table is for people, and `config show --json` has everything. */
@@ -9,16 +10,7 @@ export function explainTable(resolved: ResolvedConfig): string {
   const rows = explain(resolved)
     .filter(({value, origin}) => value !== '' || origin !== 'default')
     .map(({key, value, origin}) => [key, cut(value), origin])
-  const widths = HEAD.map((_, column) => Math.max(...[HEAD, ...rows].map((row) => row[column]!.length)))
-  return [HEAD, ...rows]
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('')
+  return columns([HEAD, ...rows])
 }
 
 function cut(value: string): string {

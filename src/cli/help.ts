@@ -1,4 +1,4 @@
-import {CommandHelp, Help, type HelpSectionRenderer} from '@oclif/core'
+import {CommandHelp, Help, type HelpSectionRenderer, type Interfaces} from '@oclif/core'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {endWithReader} from './pipe.ts'
 import {unknownCommand} from './usage.ts'
@@ -52,6 +52,11 @@ class OrderedHelp extends CommandHelp {
 /** The help of the CLI (package.json, `oclif.helpClass`). */
 export default class MirrordHelp extends Help {
   protected override CommandHelpClass = OrderedHelp
+
+  /** `help COMMAND` of the plugin leaves the options of package.json out; without them flags are in alphabetical order. */
+  constructor(config: Interfaces.Config, options: Partial<Interfaces.HelpOptions> = {}) {
+    super(config, {...config.pjson.oclif.helpOptions, ...options})
+  }
 
   override async showHelp(argv: string[]): Promise<void> {
     endWithReader()

@@ -53,7 +53,13 @@ export function jsonObserver(
   }
 }
 
-/** The end of a command that failed. */
-export function writeFailure(stream: NodeJS.WritableStream, title: string, text: string): void {
+/** The end of a command that failed, after what it warns of. */
+export function writeFailure(
+  stream: NodeJS.WritableStream,
+  title: string,
+  text: string,
+  warnings: readonly string[] = [],
+): void {
+  for (const message of warnings) write(stream, {type: 'Warning', message})
   write(stream, {type: 'FinishedTask', name: title, success: false, message: text})
 }

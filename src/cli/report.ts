@@ -22,9 +22,10 @@ export function reportOf(error: unknown): ErrorReport | undefined {
   return error instanceof Error && 'oclif' in error ? undefined : toReport(error)
 }
 
-/** A report as text for stderr: what, why, what next, the code, then the supporting lines. */
+/** A report as text for stderr: its warnings, then what, why, what next, the code, then the supporting lines. */
 export function formatReport(report: ErrorReport, color: Color): string {
-  const lines = [`${color.red.bold('Error:')} ${report.what}`]
+  const lines = [...(report.warnings ?? []).map((warning) => `! ${warning}`)]
+  lines.push(`${color.red.bold('Error:')} ${report.what}`)
   if (report.why) lines.push(`  ${color.bold('Why:')}  ${indent(report.why)}`)
   report.next.forEach((step, index) => lines.push(`  ${index === 0 ? color.bold('Next:') : '     '} ${indent(step)}`))
   lines.push(`  ${color.bold('Code:')} ${report.code} (exit ${exitCodes[report.exit].code})`)

@@ -16,6 +16,8 @@ interface Prepared {
   resolved?: ResolvedConfig
   /** What the configuration's profile does. */
   profile?: {text: string; ms: number}
+  /** What the log should tell of the checks. */
+  notes?: readonly string[]
 }
 
 /** How a command starts its session. */
@@ -39,7 +41,7 @@ interface Manner {
  * Errors: those of `startSession`, and of a run line (exit 2).
  */
 export async function runSession(
-  {flags, words, resolved, profile}: Prepared,
+  {flags, words, resolved, profile, notes}: Prepared,
   {name, version, root, foreground, wait, container, warnings = []}: Manner,
 ): Promise<LaunchOutcome & {warn(text: string): void}> {
   const line = container ? parseRunLine(words) : undefined
@@ -58,6 +60,7 @@ export async function runSession(
       version,
       config,
       warnings: [...(line ? ofWords : []), ...ofConfig],
+      notes,
       run: {
         environment: flags.environment as string | undefined,
         pipeline: flags.pipeline as string | undefined,

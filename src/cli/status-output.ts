@@ -1,6 +1,7 @@
 import {formatBytes} from '../report/text.ts'
 import type {SessionStatus} from '../session/status.ts'
 import {colorFor} from '../util/color.ts'
+import {columns} from './columns.ts'
 
 const HEAD = ['NAME', 'TARGET', 'POD', 'STATE', 'PIDS', 'PORTS', 'REQUESTS', 'BYTES', 'UPTIME']
 const STATE = HEAD.indexOf('STATE')
@@ -20,7 +21,7 @@ function row(status: SessionStatus): string[] {
     name,
     target ?? '-',
     pod ?? '-',
-    state,
+    status.reconnectingSince ? 'reconnecting' : state,
     pids.program === null ? String(pids.session) : `${pids.program},${pids.session}`,
     ports.map(({port, local}) => `${port}->${local}`).join(',') || '-',
     // Of another protocol than HTTP only the connections are known.
@@ -42,19 +43,6 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)}h${two(Math.floor(whole / 60) % 60)}m`
 }
 
-function columns(rows: readonly string[][]): string {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('')
-}
-
 async function table(rows: readonly string[][]): Promise<string> {
   const {default: Table} = await import('cli-table3')
   const color = colorFor(process.stdout)
@@ -62,6 +50,7 @@ async function table(rows: readonly string[][]): Promise<string> {
     ready: color.green,
     starting: color.yellow,
     stopping: color.yellow,
+    reconnecting: color.yellow,
     failed: color.red,
   }
   // Its own colours off: ours follow NO_COLOR.

@@ -25,6 +25,7 @@ export async function showStop(stopped: readonly StoppedSession[], json: boolean
   }
   group.close()
   // After the group: what failed must be seen without opening it.
+  for (const {warnings = []} of stopped) for (const warning of warnings) process.stderr.write(`! ${warning}\n`)
   for (const {failure} of stopped)
     if (failure) showFailure(failure, {stream: process.stderr, env: process.env, argv: ['ci', 'stop']})
 }
@@ -41,13 +42,15 @@ export function stopStatus(stopped: readonly StoppedSession[], {failOnError, can
 /** The same for programs. `status` is the exit code. */
 export function stopJson(
   stopped: readonly StoppedSession[],
-  {reports, status}: {reports: readonly string[]; status: number},
+  {reports, status, orphans}: {reports: readonly string[]; status: number; orphans?: object},
 ): string {
   const sessions = stopped.map((session) => {
     const {id, name, program, target, outputDirectory, failure} = session
-    return {id, name, program, target, outputDirectory, result: result(session), error: failure && errorJson(failure)}
+    const warnings = session.warnings?.length ? session.warnings : undefined
+    const error = failure && errorJson(failure)
+    return {id, name, program, target, outputDirectory, result: result(session), error, warnings}
   })
-  return JSON.stringify({sessions, reports, exit: status}, undefined, 2)
+  return JSON.stringify({sessions, reports, orphans, exit: status}, undefined, 2)
 }
 
 /** What became of a session; an ended one was there no more, a kept one could not be stopped. */

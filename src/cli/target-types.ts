@@ -1,4 +1,4 @@
-import {parseTarget} from '../config/index.ts'
+import {namedKinds, readTargetText} from '../config/index.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {listedKinds, type ListedKind} from '../kube/list-targets.ts'
 
@@ -7,8 +7,7 @@ export const TYPES_VARIABLE = 'MIRRORD_LS_TARGET_TYPES'
 
 /**
  * The kinds that flags, else the variable, ask for; undefined when neither does. `targetless` is a type without objects.
- * Throws a MirrordError: TARGET_TYPE_INVALID (exit usage, of the variable configInvalid); TARGET_TYPE_UNSUPPORTED (exit
- * configUnsupported) for types that come later.
+ * Throws a MirrordError TARGET_TYPE_INVALID (exit usage, of the variable configInvalid).
  */
 export function targetTypes(
   flags: readonly string[] | undefined,
@@ -37,35 +36,18 @@ function readList(text: string): string[] {
 }
 
 function kindsOf(types: readonly string[], origin: string, exit: 'usage' | 'configInvalid'): ListedKind[] {
-  return types.flatMap((type) => {
-    if (type === 'targetless') return []
-    const kind = kindOf(type, origin, exit)
-    const listed = listedKinds.find((known) => known === kind)
-    if (listed) return [listed]
-    throw new MirrordError({
-      code: 'TARGET_TYPE_UNSUPPORTED',
-      exit: 'configUnsupported',
-      what: `Targets of the type "${type}" (${origin}) cannot be listed.`,
-      why: 'They come in a later version, most of them with the operator.',
-      next: [`Leave it out; ${known} can be listed.`],
-    })
-  })
+  return types.flatMap((type) => (type === 'targetless' ? [] : [kindOf(type, origin, exit)]))
 }
 
-const known = listedKinds.join(' and ')
-
-/** The type by its own name (`deploy` is a deployment), as the grammar of targets knows it; undefined for one that comes later. */
-function kindOf(type: string, origin: string, exit: 'usage' | 'configInvalid'): string | undefined {
-  try {
-    return parseTarget(`${type}/x`).kind
-  } catch (error) {
-    if (!(error instanceof MirrordError)) throw error
-    if (error.report.exit === 'configUnsupported') return undefined
-    throw new MirrordError({
-      code: 'TARGET_TYPE_INVALID',
-      exit,
-      what: `"${type}" (${origin}) is no type of target.`,
-      next: [`Name one of: ${listedKinds.join(', ')}.`],
-    })
-  }
+/** The type by its own name (`deploy` is a deployment), as the grammar of targets knows it. */
+function kindOf(type: string, origin: string, exit: 'usage' | 'configInvalid'): ListedKind {
+  const reading = readTargetText(`${type}/x`)
+  const kind = 'target' in reading ? namedKinds.find((known) => known === reading.target.kind) : undefined
+  if (kind) return kind
+  throw new MirrordError({
+    code: 'TARGET_TYPE_INVALID',
+    exit,
+    what: `"${type}" (${origin}) is no type of target.`,
+    next: [`Name one of: ${namedKinds.join(', ')}.`],
+  })
 }

@@ -41,7 +41,22 @@ export function usageReport(error: ParseError, command: string): ErrorReport {
 export function flagReport(error: unknown, command: string): ErrorReport | undefined {
   const [, flag, reason = ''] = (error instanceof Error && REFUSED.exec(error.message.replace(HINT, ''))) || []
   if (flag === undefined) return undefined
-  return usage(`${flag}: ${reason.charAt(0).toLowerCase()}${reason.slice(1)}`, undefined, command)
+  const words = reason.charAt(0).toLowerCase() + reason.slice(1).replace(/ received: $/, ' received: ""')
+  return usage(`${flag}: ${words}`, undefined, command)
+}
+
+/**
+ * The error of a file that cannot be read, with what helps when its name was meant as the program: `-f` takes the next word,
+ * as upstream does (spec config.md 1.2). Any other error as it is.
+ */
+export function withProgramHint(error: unknown, file: unknown): unknown {
+  if (!(error instanceof MirrordError) || error.report.code !== 'CONFIG_NOT_FOUND') return error
+  if (typeof file !== 'string' || /[./]/.test(file)) return error
+  const next = [
+    ...error.report.next,
+    `Or, if ${file} is the program: -f without a file needs -- after it: -f -- ${file}`,
+  ]
+  return new MirrordError({...error.report, next}, {cause: error})
 }
 
 function usage(what: string, why: string | undefined, command: string, meant: readonly string[] = []): ErrorReport {
@@ -61,12 +76,19 @@ function problems({message, args = []}: ParseError): string[] {
   return (reasons ?? text)
     .split('\n')
     .map((line) => line.replace(/^Expected {2}to/, 'Expected "" to'))
+    .map((line) =>
+      line.replace(
+        /^(--[\w-]+)\S* cannot also be provided when using (--[\w-]+)$/,
+        '$1 cannot be given together with $2',
+      ),
+    )
     .map((line) => line.replace(/^\s*Missing required flag (\S+)$/, '--$1 is missing, and has no default'))
 }
 
 /** The report of words that are no command. */
 export function unknownCommand(id: string, config: Pick<Interfaces.Config, 'commandIDs'>): ErrorReport {
   const typed = id.replaceAll(':', ' ')
+  if (typed.split(' ').includes('')) return usage('The name of the command is empty.', undefined, typed.trim())
   const commands = config.commandIDs.map((name) => name.replaceAll(':', ' '))
   const topic = typed.includes(' ') ? typed.slice(0, typed.lastIndexOf(' ') + 1) : ''
   // Within a topic only the last word can be wrong: the topic's letters would make everything in it look alike.

@@ -62,11 +62,11 @@ export function succeededVerdict({config, warnings}: ResolvedConfig, resolved: b
   })
 }
 
-/** The JSON of a file that cannot: a text for each thing that is wrong. */
-export function failedVerdict({code, what, why, detail}: ErrorReport): string {
+/** The JSON of a file that cannot: a text for each thing that is wrong, and the warnings that were found besides. */
+export function failedVerdict({code, what, why, detail, warnings = []}: ErrorReport): string {
   const whole = why === undefined ? what : `${what} ${why}`
   const single = code === 'CONFIG_INVALID' || code === 'CONFIG_UNSUPPORTED' ? (why ?? what) : whole
-  return json({type: 'Fail', errors: detail?.split('\n') ?? [single]})
+  return json({type: 'Fail', errors: detail?.split('\n') ?? [single], warnings})
 }
 
 const json = (value: unknown) => JSON.stringify(value, undefined, 2)

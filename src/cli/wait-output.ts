@@ -3,6 +3,7 @@ import type {ErrorReport} from '../errors/mirrord-error.ts'
 import type {SessionRecord} from '../session/state.ts'
 import type {Goal, Waited} from '../session/wait.ts'
 import {colorFor} from '../util/color.ts'
+import {tolerate} from './pipe.ts'
 import {formatReport} from './report.ts'
 
 /** Prints how waiting ended; the result is the exit code: the first that is not 0. */
@@ -12,6 +13,7 @@ export function reportWait(
   seconds: number | undefined,
 ): number {
   let code = 0
+  tolerate(process.stderr)
   const fail = (report: ErrorReport) => {
     process.stderr.write(`${formatReport(report, colorFor(process.stderr))}\n`)
     code ||= exitCodes[report.exit].code

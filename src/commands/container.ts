@@ -1,15 +1,14 @@
 import {Args} from '@oclif/core'
-import {MirrordCommand} from '../cli/command.ts'
 import {clusterFlags} from '../cli/flags/cluster.ts'
 import {targetFlags} from '../cli/flags/target.ts'
 import {trafficFlags} from '../cli/flags/traffic.ts'
-import {runSession} from '../cli/run-session.ts'
-import {commandContext} from '../hooks/context.ts'
+import {checkContainerWords} from '../cli/container-words.ts'
+import {SessionCommand} from '../cli/session-command.ts'
 
 /** Without interception nothing would reach a container. */
 const {intercept: _, ...traffic} = trafficFlags('the default is mirror')
 
-export default class Container extends MirrordCommand {
+export default class Container extends SessionCommand {
   static override summary = 'run a container in the foreground as if it ran in a pod of the cluster'
   static override description = `As \`<%= config.bin %> exec\`, for a program that is in an image: by default it gets a copy of the target's traffic (mirror), which this version cannot do yet: give --steal, or "incoming": "off" in the configuration. The exit status becomes that of the container's program.
 
@@ -19,8 +18,6 @@ From the runtime on, the words are those of docker run, podman run or nerdctl ru
   static override examples = [
     '<%= config.bin %> <%= command.id %> --target deployment/ip-visit-counter --steal -- docker run -it my-image:test',
   ]
-  static override strict = false
-  static override passthrough = true
   static override incomingDefault = 'mirror' as const
   static override args = {
     runtime: Args.string({
@@ -30,17 +27,9 @@ From the runtime on, the words are those of docker run, podman run or nerdctl ru
     }),
   }
   static override flags = {...targetFlags, ...traffic, ...clusterFlags}
+  static override checkWords = (words: readonly string[]) => checkContainerWords(words, {foreground: true})
 
   async run(): Promise<void> {
-    const {version, root} = this.config
-    const outcome = await runSession(commandContext(), {
-      name: 'container',
-      version,
-      root,
-      foreground: true,
-      wait: false,
-      container: true,
-    })
-    if (outcome.type === 'exited') this.exit(outcome.status)
+    await this.session({container: true, attached: true})
   }
 }

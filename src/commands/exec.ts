@@ -1,16 +1,14 @@
 import {Args} from '@oclif/core'
-import {MirrordCommand} from '../cli/command.ts'
 import {clusterFlags} from '../cli/flags/cluster.ts'
 import {targetFlags} from '../cli/flags/target.ts'
 import {trafficFlags} from '../cli/flags/traffic.ts'
-import {runSession} from '../cli/run-session.ts'
-import {commandContext} from '../hooks/context.ts'
+import {SessionCommand} from '../cli/session-command.ts'
 
 /** As upstream, which runs `ci start --foreground` in its place; here the two differ in their defaults alone. */
 const WITH_KEY =
   'MIRRORD_CI_API_KEY is set: this counts as a session of the CI job, as `mirrord ci start --foreground` makes it.'
 
-export default class Exec extends MirrordCommand {
+export default class Exec extends SessionCommand {
   static override summary = 'run a local program in the foreground as if it ran in a pod of the cluster'
   static override description = `The program has this command's terminal or files, and its exit status becomes that of the command. By default it gets a copy of the target's traffic (mirror), which this version cannot do yet: give --steal, or "incoming": "off" in the configuration.
 
@@ -22,8 +20,6 @@ From the first word that is not a flag of this command, everything belongs to th
     '<%= config.bin %> <%= command.id %> --target deployment/ip-visit-counter --steal go run ip-visit-counter.go',
     '<%= config.bin %> <%= command.id %> -f -- npm run start',
   ]
-  static override strict = false
-  static override passthrough = true
   static override incomingDefault = 'mirror' as const
   static override args = {
     program: Args.string({required: true, ignoreStdin: true, description: 'the program to run, with its arguments'}),
@@ -35,15 +31,6 @@ From the first word that is not a flag of this command, everything belongs to th
   }
 
   async run(): Promise<void> {
-    const {version, root} = this.config
-    const outcome = await runSession(commandContext(), {
-      name: 'exec',
-      version,
-      root,
-      foreground: true,
-      wait: false,
-      warnings: process.env.MIRRORD_CI_API_KEY ? [WITH_KEY] : [],
-    })
-    if (outcome.type === 'exited') this.exit(outcome.status)
+    await this.session({attached: true, warnings: process.env.MIRRORD_CI_API_KEY ? [WITH_KEY] : []})
   }
 }

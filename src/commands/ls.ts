@@ -4,12 +4,14 @@ import {plainJson, richJson, table} from '../cli/ls-output.ts'
 import {endWithReader} from '../cli/pipe.ts'
 import {richOutput} from '../cli/rich-output.ts'
 import {targetTypes, TYPES_VARIABLE} from '../cli/target-types.ts'
-import {commandContext} from '../hooks/context.ts'
+import {commandContext} from '../cli/context.ts'
 import {listNamespaces, listTargets, loadCluster, type Cluster} from '../kube/index.ts'
+
+const helpGroup = 'CLUSTER'
 
 export default class Ls extends MirrordCommand {
   static override summary = 'list the targets of a namespace'
-  static override description = `What --target of \`ci start\` can name: pods that are ready (of those with several containers each container; sidecars of service meshes left out), then deployments with an available pod. A table on terminals, else a JSON list.`
+  static override description = `What --target of \`ci start\` can name: pods that are ready (of those with several containers each container; sidecars of service meshes left out), then deployments and rollouts with an available pod; other kinds when asked for. A table on terminals, else a JSON list.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --target-namespace shop --target-type deployment',
@@ -29,7 +31,7 @@ export default class Ls extends MirrordCommand {
       multiple: true,
       multipleNonGreedy: true,
       helpValue: 'TYPE',
-      summary: `only targets of this type: pod or deployment; may be repeated [default: all, or ${TYPES_VARIABLE}]`,
+      summary: `only targets of this kind, of which --target knows; may be repeated [default: pod, deployment, rollout, or ${TYPES_VARIABLE}]`,
     }),
     output: Flags.option({
       char: 'o',
@@ -42,10 +44,11 @@ export default class Ls extends MirrordCommand {
       helpValue: 'FILE',
       summary: 'take namespace, kubeconfig and context from this configuration',
     }),
-    context: Flags.string({helpValue: 'NAME', summary: 'context of the kubeconfig'}),
-    kubeconfig: Flags.string({helpValue: 'FILE', summary: 'kubeconfig file'}),
+    context: Flags.string({helpGroup, helpValue: 'NAME', summary: 'context of the kubeconfig'}),
+    kubeconfig: Flags.string({helpGroup, helpValue: 'FILE', summary: 'kubeconfig file'}),
     'accept-invalid-certificates': Flags.boolean({
       char: 'c',
+      helpGroup,
       allowNo: true,
       summary: "do not verify the cluster's certificate",
     }),

@@ -8,7 +8,7 @@ import {exitCodes} from '../errors/exit-codes.ts'
 
 export default class VerifyConfig extends MirrordCommand {
   static override summary = 'verify a configuration file without a cluster'
-  static override description = `Reads the file as \`ci start -f PATH\` would, with the variables of the environment, and prints one JSON object: {"type": "Success", "config", "warnings", "compatible_target_types"}, or {"type": "Fail", "errors"} with everything that is wrong at once. Then it ends with 30, 31 or 32, and says the same on stderr. Nothing is asked of the cluster.`
+  static override description = `Reads the file as \`ci start -f PATH\` would, with the variables of the environment, and prints one JSON object: {"type": "Success", "config", "warnings", "compatible_target_types"}, or {"type": "Fail", "errors", "warnings"} with everything that is wrong at once. Then it ends with 30, 31 or 32, and says the same on stderr. Nothing is asked of the cluster.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> .mirrord/mirrord.json',
     '<%= config.bin %> <%= command.id %> mirrord.yaml --explain',

@@ -1,6 +1,16 @@
-import {z} from 'zod'
-import {asSection, fieldMeta, isRecord, unwrap, type Environment, type Feature, type FieldMeta} from './meta.ts'
+import * as z from 'zod'
+import {
+  asSection,
+  fieldMeta,
+  isRecord,
+  mapEntries,
+  unwrap,
+  type Environment,
+  type Feature,
+  type FieldMeta,
+} from './meta.ts'
 import {positionOf, type ConfigFile} from './files.ts'
+import {truthOf, typed} from './typed.ts'
 
 /** Where a value came from, in words: `flag --x`, `env X`, `file f:3` or `default`. */
 export type Origin = string
@@ -55,11 +65,12 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   const visit = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {
     const section = asSection(node)
     if (!section) return leaf(node, path, given)
-    const expanded: unknown = given === null ? undefined : (section.meta.expand?.(given) ?? given)
+    const short = shortForm(given, path)
+    const expanded: unknown = short === null ? undefined : (section.meta.expand?.(short) ?? short)
     const value = isRecord(expanded) ? expanded : undefined
     if (expanded !== undefined && !value) {
-      const short = section.meta.short ? `, or ${section.meta.short}` : ''
-      problems.push({path: path.join('.'), message: `expected an object${short}; found ${typeName(expanded)}`})
+      const forms = section.meta.short ? `, or ${section.meta.short}` : ''
+      problems.push({path: path.join('.'), message: `expected an object${forms}; found ${typeName(expanded)}`})
       return undefined
     }
     const result: Record<string, unknown> = {}
@@ -79,15 +90,21 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
     return result
   }
 
+  /** In YAML `incoming: off` and `env: no` say false (upstream's parser reads them so where several types are possible). */
+  const shortForm = (given: unknown, path: readonly string[]): unknown =>
+    typeof given === 'string' && file?.texts?.has(path.join('.')) ? (truthOf(given) ?? given) : given
+
   const leaf = (node: z.ZodType, path: readonly string[], given: unknown): unknown => {
     const meta = fieldMeta(node, path)
     const name = path.join('.')
     const text = fromFlags(meta, sources.flags) ?? fromVariable(meta, sources.env)
-    let value: unknown = given === null ? undefined : withoutNulls(node, given)
+    const own = file?.texts === undefined ? given : typed(node, given, name, file.texts)
+    let value: unknown = own === null ? undefined : withoutNulls(node, own)
     if (value !== undefined) origins.set(name, fileOrigin(path))
     if (text) {
       origins.set(name, text.origin)
       try {
+        if (text.expected !== undefined) throw new Error(`expected ${text.expected}`)
         value = text.list ?? (meta.fromText ? meta.fromText(text.text) : readText(node, text.text))
       } catch (error) {
         problems.push({path: name, message: (error as Error).message, origin: text.origin})
@@ -100,7 +117,7 @@ export function assemble(schema: z.ZodType, sources: Sources): Assembled {
   const complete = (meta: FieldMeta, name: string, value: unknown): unknown => {
     const completed = meta.complete?.(value, sources.env)
     if (!completed) return value
-    if (completed.origin !== undefined) origins.set(name, completed.origin)
+    origins.set(name, [origins.get(name), completed.origin].filter((origin) => origin !== undefined).join(', '))
     return completed.value
   }
 
@@ -127,30 +144,14 @@ function withoutNulls(schema: z.ZodType, value: unknown): unknown {
   return mapEntries(value, (entry, key) => (known(key) ? withoutNulls(known(key)!, entry) : entry), kept)
 }
 
-/** The object with its values changed; even a key such as __proto__ stays a key. */
-function mapEntries(
-  object: Record<string, unknown>,
-  change: (value: unknown, key: string) => unknown,
-  keys = Object.keys(object),
-): Record<string, unknown> {
-  const result: Record<string, unknown> = {}
-  for (const key of keys) {
-    Object.defineProperty(result, key, {
-      value: change(object[key], key),
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    })
-  }
-  return result
-}
-
 /** What a flag or variable says, and whose word it is. */
 interface Given {
   text: string
   /** The values of a flag that may be given several times. */
   list?: unknown[]
   origin: Origin
+  /** What was expected, where the text is something else. */
+  expected?: string
 }
 
 function fromFlags(meta: FieldMeta, flags: FlagValues): Given | undefined {
@@ -170,7 +171,7 @@ function fromVariable(meta: FieldMeta, env: Environment): Given | undefined {
   const text = meta.env === undefined ? undefined : env[meta.env]
   if (text !== undefined) return {text, origin: `env ${meta.env}`}
   const older = meta.olderEnv?.(env)
-  return older && {text: older.text, origin: `env ${older.env}`}
+  return older && {text: older.text, origin: `env ${older.env}`, expected: older.expected}
 }
 
 /** Reads a text by the type of a key: exactly `true`/`false`, whole decimal numbers, lists separated by `;`. */

@@ -17,6 +17,8 @@ export interface ConfigFile {
   value: Record<string, unknown>
   /** Where each key and list entry stands, by path. */
   positions: ReadonlyMap<string, Position>
+  /** Scalars as they are written, by path, where the key decides what they are: YAML. */
+  texts?: ReadonlyMap<string, string>
 }
 
 /** Where a key stands in its file: itself, or the nearest section around it that is written there. */
@@ -86,13 +88,13 @@ function nothingGiven(): TemplateSources {
 }
 
 /** The keys of a file. `$schema` is for editors; it is taken off here so that it is no key of the schema. */
-function settings({value, positions}: Parsed): Pick<ConfigFile, 'value' | 'positions'> {
+function settings({value, positions, texts}: Parsed): Pick<ConfigFile, 'value' | 'positions' | 'texts'> {
   // An empty YAML or TOML document is a file without settings.
   if (value === null || value === undefined) return {value: {}, positions}
   if (!isRecord(value)) throw new FileSyntaxError([{message: 'the top level must be an object with keys'}])
-  if (!Object.hasOwn(value, '$schema')) return {value, positions}
+  if (!Object.hasOwn(value, '$schema')) return {value, positions, texts}
   const {$schema, ...rest} = value
-  if (typeof $schema === 'string') return {value: rest, positions}
+  if (typeof $schema === 'string') return {value: rest, positions, texts}
   throw new FileSyntaxError([{message: '$schema must be a string', ...positions.get('$schema')}])
 }
 

@@ -1,11 +1,20 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {typeName, type Problem} from './assemble.ts'
 import {asSection, unwrap, valueAt} from './meta.ts'
 import {nearest} from './nearest.ts'
 
 /** Turns the validator's issues into problems in plain words. No message holds a value: values may be secrets. */
 export function describeIssues(error: z.ZodError, schema: z.ZodType, raw: unknown): Problem[] {
-  return error.issues.flatMap((issue) => describe(issue, schema, raw))
+  return error.issues.filter(isTighter).flatMap((issue) => describe(issue, schema, raw))
+}
+
+/** Not the limit of whole numbers where the same value is beyond that of its key as well. */
+function isTighter(issue: z.core.$ZodIssue, _index: number, all: readonly z.core.$ZodIssue[]): boolean {
+  const other = (candidate: z.core.$ZodIssue) =>
+    candidate !== issue && candidate.code === issue.code && candidate.path.join('.') === issue.path.join('.')
+  if (issue.code === 'too_big' && issue.maximum === Number.MAX_SAFE_INTEGER) return !all.some(other)
+  if (issue.code === 'too_small' && issue.minimum === Number.MIN_SAFE_INTEGER) return !all.some(other)
+  return true
 }
 
 /**
@@ -41,11 +50,16 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
         message: index < 50 && key.length < 200 ? unknownKey(key, issue.path, schema) : 'is not a known key',
       }))
     case 'invalid_type':
-      return [{path, message: `expected ${article(issue.expected)}; found ${typeName(valueAt(raw, issue.path))}`}]
+      return [
+        {
+          path,
+          message: `expected ${article(issue.expected)}; found ${foundInstead(issue.expected, valueAt(raw, issue.path))}`,
+        },
+      ]
     case 'invalid_value':
-      return [{path, message: `expected ${issue.values.map((value) => `"${String(value)}"`).join(', ')}`}]
+      return [{path, message: expectedValue(issue.values.map(String), valueAt(raw, issue.path))}]
     case 'too_small':
-      if (issue.origin === 'array') return [{path, message: `must have at least ${issue.minimum} entries`}]
+      if (issue.origin === 'array') return [{path, message: `must have at least ${entries(issue.minimum)}`}]
       return [{path, message: issue.origin === 'string' ? 'must not be empty' : `must be at least ${issue.minimum}`}]
     case 'too_big':
       return [
@@ -53,7 +67,7 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
           path,
           message:
             issue.origin === 'array'
-              ? `must have at most ${issue.maximum} entries`
+              ? `must have at most ${entries(issue.maximum)}`
               : `must be at most ${issue.maximum}`,
         },
       ]
@@ -65,6 +79,18 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): Pro
       return [{path, message: issue.message}]
   }
 }
+
+/** The known values, and which of them was probably meant; the value itself is not told. */
+function expectedValue(known: readonly string[], found: unknown): string {
+  const [near] = typeof found === 'string' && found.length < 100 ? nearest(found, known, 1) : []
+  const list = known.map((value) => `"${value}"`).join(', ')
+  return near === undefined ? `expected ${list}` : `expected ${list}; did you mean "${near}"?`
+}
+
+const entries = (count: number | bigint) => (Number(count) === 1 ? '1 entry' : `${count} entries`)
+
+const foundInstead = (expected: string, value: unknown) =>
+  expected === 'int' && typeof value === 'number' ? 'one with a fraction' : typeName(value)
 
 /** How much is wrong: each unknown key counts. */
 const weight = (issues: readonly z.core.$ZodIssue[]) =>
@@ -86,14 +112,21 @@ function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: string, schema
   if (best && equals.length === 0) {
     return best.flatMap((inner) => describe({...inner, path: [...issue.path, ...inner.path]}, schema, raw))
   }
-  if (issue.discriminator !== undefined) {
-    return [{path, message: `has no kind that is known here`}]
-  }
+  if (issue.discriminator !== undefined) return [{path, message: kindMessage(issue, valueAt(raw, issue.path))}]
   return [{path, message: `${issue.message}; found ${typeName(valueAt(raw, issue.path))}`}]
+}
+
+/** The key that says of which kind an object is has another value, or is missing. */
+function kindMessage(issue: z.core.$ZodIssueInvalidUnion, found: unknown): string {
+  const options = 'options' in issue ? (issue.options ?? []) : []
+  const known = options.filter((option) => typeof option === 'string').map((option) => `"${option}"`)
+  if (known.length === 0) return 'has no kind that is known here'
+  return `expected ${known.join(', ')}; found ${found === undefined ? 'nothing' : typeName(found)}`
 }
 
 function unknownKey(key: string, parent: readonly PropertyKey[], schema: z.ZodType): string {
   const siblings = keysOf(schema, parent)
+  if (siblings.includes(key)) return 'is a key of another kind of entry than its other keys say'
   const [near] = nearest(key, siblings, 1)
   if (near !== undefined) return `is not a known key; did you mean "${near}"?`
   // A key at the wrong place is as frequent as a misspelt one: look for it in the whole tree.

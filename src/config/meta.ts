@@ -1,5 +1,5 @@
 import {isDeepStrictEqual} from 'node:util'
-import {z} from 'zod'
+import * as z from 'zod'
 
 /** The features that later versions bring; a key or target that waits for one names it. */
 export type Feature = 'incoming' | 'semantics' | 'cluster' | 'operator'
@@ -22,8 +22,11 @@ export interface FieldMeta {
   doc: string
   /** Environment variable that sets this key. */
   env?: string
-  /** What older variables say where `env` is not set: a text as that of `env`, and the variable that it comes from. */
-  olderEnv?: (env: Environment) => {text: string; env: string} | undefined
+  /**
+   * What older variables say where `env` is not set: a text as that of `env`, the variable that it comes from, and what was
+   * expected where the variable says something else.
+   */
+  olderEnv?: (env: Environment) => {text: string; env: string; expected?: string} | undefined
   /** Names of the variables that `olderEnv` and `complete` read, for the reference. */
   otherEnv?: readonly string[]
   /** Flags that set this key: `true` stands for the flag's own value, a text for what a boolean flag means. */
@@ -32,8 +35,8 @@ export interface FieldMeta {
   repeatable?: boolean
   /** Reads the text of a flag or variable; without it the text is read by the key's type. Throws a plain Error. */
   fromText?: (text: string) => unknown
-  /** Completes the value from other variables of the environment, before validation; undefined leaves it as it is. */
-  complete?: (value: unknown, env: Environment) => {value: unknown; origin?: string} | undefined
+  /** Completes the value from other variables of the environment, before validation, and names them; undefined leaves it as it is. */
+  complete?: (value: unknown, env: Environment) => {value: unknown; origin: string} | undefined
   /** Turns a value back into what a file says for it; without it the value itself is such. */
   toFile?: (value: unknown) => unknown
   /** The value as people read it, where that is shorter than what a file says. */
@@ -73,6 +76,7 @@ const sections = new WeakMap<z.ZodType, SectionMeta>()
 
 /** Declares a key: its type and, beside it, everything else about it. */
 export function field<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
+  if (fields.has(schema)) throw new Error(`Two keys of the configuration have the same schema object: ${meta.doc}`)
   fields.set(schema, meta)
   return schema
 }
@@ -110,6 +114,24 @@ export function defaultOf(schema: z.ZodType): unknown {
 /** Whether a value is a plain object: not null, not a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The object with its values changed; even a key such as __proto__ stays a key. */
+export function mapEntries(
+  object: Record<string, unknown>,
+  change: (value: unknown, key: string) => unknown,
+  keys = Object.keys(object),
+): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const key of keys) {
+    Object.defineProperty(result, key, {
+      value: change(object[key], key),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    })
+  }
+  return result
 }
 
 /** One key of the schema as the tree walk meets it. */

@@ -1,3 +1,5 @@
+import {compareTexts} from '../util/compare-texts.ts'
+
 /**
  * The candidates most like `word`, best first: at most `limit`, and only those within a third of the word's length (at
  * least 2; 1 for words of three letters) in edit distance, or that contain the word or are contained in it.
@@ -13,7 +15,7 @@ export function nearest(word: string, candidates: Iterable<string>, limit = 3): 
     if (score <= reach || contains) scored.push({candidate, score: contains ? Math.min(score, reach) : score})
   }
   return scored
-    .sort((a, b) => a.score - b.score || a.candidate.localeCompare(b.candidate))
+    .sort((a, b) => a.score - b.score || compareTexts(a.candidate, b.candidate))
     .slice(0, limit)
     .map(({candidate}) => candidate)
 }

@@ -10,16 +10,24 @@ const longestSentence = 2000
 
 /**
  * The error that names every problem, each with its key, origin and line. CONFIG_UNSUPPORTED where nothing is wrong but
- * something comes in a later version; else CONFIG_INVALID, with what comes later after what is wrong.
+ * something comes in a later version; else CONFIG_INVALID, with what comes later after what is wrong. `warnings` are told
+ * with it.
  */
 export function refusal(
   problems: readonly Problem[],
   origins: ReadonlyMap<string, Origin>,
+  warnings: readonly string[],
   file?: ConfigFile,
 ): MirrordError {
   const invalid = problems.filter((problem) => !problem.later)
   const unsupported = problems.filter((problem) => problem.later)
   const all = [...invalid, ...unsupported]
+  // What has to go need not be corrected.
+  const refused = unsupported.flatMap(keysOf)
+  const goes = (key: string) => refused.some((other) => key === other || key.startsWith(`${other}.`))
+  const wrong = invalid
+    .filter((problem) => !keysOf(problem).every(goes))
+    .flatMap((problem) => keysOf(problem).map((key) => withOrigin(key, problem.origin ?? nearestOrigin(key, origins))))
   const shown = all.slice(0, maxProblems)
   const told = [...new Set(shown.map((problem) => printable(sentence(problem, origins, file), longestSentence)))]
   const more = all.length - shown.length
@@ -33,20 +41,22 @@ export function refusal(
         ? `The configuration is invalid${count}.`
         : `The configuration asks for something that this version does not do${count}.`,
     why: sentences.length === 1 ? sentences[0] : undefined,
-    next: [
-      ...(invalid.length > 0 ? [`Correct ${named(invalid.flatMap(keysOf))}.`] : []),
-      ...remedies(unsupported, origins),
-    ],
+    next: [...(wrong.length > 0 ? [`Correct ${named(wrong)}.`] : []), ...remedies(unsupported, origins)],
     detail: sentences.length > 1 ? sentences.join('\n') : undefined,
+    warnings: warnings.length > 0 ? warnings.map((warning) => printable(warning, longestSentence)) : undefined,
     places: shown.flatMap((problem) => placesOf(problem, origins, file)),
   })
 }
 
 /** Keys in words; some of them where there are many. */
 function named(keys: readonly string[]): string {
-  const few = keys.slice(0, maxProblems).map((key) => printable(key, longestKey))
+  const few = keys.slice(0, maxProblems).map((key) => printable(key, longestKey + 100))
   return listed(keys.length > few.length ? [...few, 'others'] : few)
 }
+
+/** Whoever sets a key by a flag or variable looks for it there. */
+const withOrigin = (key: string, origin: Origin | undefined) =>
+  origin !== undefined && /^(?:env|flag) /.test(origin) ? `${printable(key, longestKey)} (${origin})` : key
 
 const keysOf = ({path, paths}: Problem) => paths ?? [path || 'the configuration']
 
@@ -82,7 +92,7 @@ function placesOf(problem: Problem, origins: ReadonlyMap<string, Origin>, file?:
 
 function sentence(problem: Problem, origins: ReadonlyMap<string, Origin>, file?: ConfigFile): string {
   if (problem.sentence !== undefined) return `${problem.sentence}.`
-  const line = file?.positions.get(problem.path)?.line
+  const line = file && positionOf(file, problem.path)?.line
   const known = problem.origin ?? nearestOrigin(problem.path, origins)
   const inFile = file && (known === undefined || (line !== undefined && known.startsWith('file ')))
   const origin = inFile ? `file ${file.name}${line === undefined ? '' : `:${line}`}` : known

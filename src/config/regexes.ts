@@ -1,12 +1,13 @@
-import type {z} from 'zod'
+import type * as z from 'zod'
 import {compilePatterns, patternReplacer, PatternError} from '../patterns/index.ts'
-import {list, text, textMap} from './scalars.ts'
+import {list, placeOf, text, textMap} from './scalars.ts'
 
 /** A list of patterns in the syntax of Rust's `regex` crate, each verified. */
 export const regexes = () =>
   list().superRefine((entries, context) => {
     for (const [index, pattern] of entries.entries()) {
-      refuse(context, () => compilePatterns([{pattern, label: 1, ignoreCase: true}]), which(index, entries))
+      const path = placeOf(index, entries)
+      refuse(context, () => compilePatterns([{pattern, label: 1, ignoreCase: true}]), {path})
     }
   })
 
@@ -14,7 +15,7 @@ export const regexes = () =>
 export const regexMap = () =>
   textMap().superRefine((entries, context) => {
     for (const [index, [pattern, replacement]] of Object.entries(entries).entries()) {
-      refuse(context, () => patternReplacer(pattern, replacement), which(index, Object.keys(entries)))
+      refuse(context, () => patternReplacer(pattern, replacement), {subject: which(index, Object.keys(entries))})
     }
   })
 
@@ -28,7 +29,7 @@ export const fancyRegex = () =>
 export const fancyRegexMap = () =>
   textMap().superRefine((entries, context) => {
     for (const [index, pattern] of Object.keys(entries).entries()) {
-      refuse(context, () => compileFancy(pattern), which(index, Object.keys(entries)))
+      refuse(context, () => compileFancy(pattern), {subject: which(index, Object.keys(entries))})
     }
   })
 
@@ -50,11 +51,15 @@ function compileFancy(pattern: string): void {
 const which = (index: number, {length}: readonly string[]) => (length === 1 ? 'the pattern' : `pattern ${index + 1}`)
 
 /** The pattern itself is not told: patterns of headers hold secrets. */
-function refuse(context: z.RefinementCtx, compile: () => unknown, subject = 'the pattern'): void {
+function refuse(
+  context: z.RefinementCtx,
+  compile: () => unknown,
+  {subject = 'the pattern', path}: {subject?: string; path?: number[]} = {},
+): void {
   try {
     compile()
   } catch (error) {
     if (!(error instanceof PatternError)) throw error
-    context.addIssue({code: 'custom', message: `${subject} cannot be used: ${error.reason}`})
+    context.addIssue({code: 'custom', path, message: `${subject} cannot be used: ${error.reason}`})
   }
 }

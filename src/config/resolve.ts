@@ -9,6 +9,7 @@ import type {ReadText} from './read-text.ts'
 import {refusal} from './refusal.ts'
 import {rootSection, type AnyConfig, type Config} from './schema/root.ts'
 import {applyIncomingDefault, replaceProbes, settleTarget} from './settle.ts'
+import type {TargetPath} from './target.ts'
 import {inertWarnings, unavailable, verify} from './verify/index.ts'
 
 /** What `resolveConfig` starts from. */
@@ -50,8 +51,8 @@ export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig
   const generatedKey = generateKey()
   const file = await configFile(input, generatedKey)
   const {config, given, origins, problems, warnings, key} = examine(input, file, generatedKey)
-  if (!config || problems.length > 0) throw refusal(problems, origins, file)
-  return {config: config as Config, given: given as Config, origins: complete(origins), file: file?.name, key, warnings}
+  if (!config || problems.length > 0) throw refusal(problems, origins, warnings, file)
+  return {config, given: given as Config, origins: complete(origins), file: file?.name, key, warnings}
 }
 
 /**
@@ -60,8 +61,8 @@ export async function resolveConfig(input: ResolveInput): Promise<ResolvedConfig
  */
 export function recheck(resolved: ResolvedConfig, given: Config, origins: ReadonlyMap<string, Origin>): ResolvedConfig {
   const {config, problems, warnings} = judge(given, origins)
-  if (problems.length > 0) throw refusal(problems, origins)
-  return {...resolved, config: config as Config, given, origins: complete(origins), warnings}
+  if (problems.length > 0) throw refusal(problems, origins, warnings)
+  return {...resolved, config, given, origins: complete(origins), warnings}
 }
 
 /** What a configuration is and everything that is wrong with it. */
@@ -95,20 +96,32 @@ export function examine(input: ResolveInput, file?: ConfigFile, generatedKey: st
     parsed = rootSection.safeParse(raw)
   }
   if (!parsed.success) return {origins, problems, warnings: [], key}
-  const judged = judge(parsed.data, sound)
+  // What follows from the absence of a target is not to be told of one that is misspelt.
+  const misspelt = problems.some(({path}) => /^target(?:\.|$)/.test(path))
+  const judged = judge(parsed.data, sound, misspelt ? someTarget : undefined)
   const unfinished = input.profileFollows === true && parsed.data.profile !== undefined
   if (!unfinished) problems.push(...judged.problems)
   return {...judged, given: parsed.data, origins, problems, key}
 }
 
-/** What valid values mean together, and what is wrong with that. */
-function judge(given: AnyConfig, origins: ReadonlyMap<string, Origin>) {
+const someTarget: TargetPath = {kind: 'pod', name: 'some'}
+
+/** What valid values mean together, and what is wrong with that; as for another target where one is given. */
+function judge(given: AnyConfig, origins: ReadonlyMap<string, Origin>, target?: TargetPath) {
   const config = structuredClone(given)
-  const warnings = [...inertWarnings(config, origins), ...settleTarget(config, origins)]
+  if (target) config.target.path = target
+  const warnings = inertWarnings(config, origins)
+  const settled = settleTarget(config, origins)
   const findings = verify(config, origins)
-  warnings.push(...findings.warnings)
+  warnings.push(...settled, ...findings.warnings)
+  // W10
+  if (config.profile !== undefined && settled.length + findings.warnings.length > 0) {
+    const origin = origins.get('profile')
+    warnings.push(`profile${origin ? ` (${origin})` : ''}: the profile may be the cause of these warnings.`)
+  }
   if (config.accept_invalid_certificates) {
-    warnings.push('The certificate of the Kubernetes API is not verified (accept_invalid_certificates).')
+    const origin = origins.get('accept_invalid_certificates')
+    warnings.push(`accept_invalid_certificates (${origin}): the certificate of the Kubernetes API is not verified.`)
   }
   return {config, problems: [...findings.problems, ...unavailable(config, origins)], warnings}
 }

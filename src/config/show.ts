@@ -1,4 +1,4 @@
-import type {z} from 'zod'
+import type * as z from 'zod'
 import {withoutUserInfo} from '../util/secrets.ts'
 import type {Origin} from './assemble.ts'
 import {asSection, isRecord, leaves, valueAt} from './meta.ts'

@@ -9,6 +9,17 @@ export interface Position {
 export interface Parsed {
   value: unknown
   positions: Map<string, Position>
+  /** Scalars as they are written, by path, where the format leaves it to the key what they are: YAML. */
+  texts?: Map<string, string>
+}
+
+/** Files of the formats whose parsers take a microsecond or two for each character in the worst case. */
+export const maxSlowBytes = 128 * 1024
+
+/** Refuses a text that such a parser would take seconds for. Throws a FileSyntaxError. */
+export function refuseLong(source: string, format: string): void {
+  if (source.length <= maxSlowBytes) return
+  throw new FileSyntaxError([{message: `it is larger than ${maxSlowBytes / 1024} KiB, the limit for ${format}`}])
 }
 
 /** One mistake in a file. The message holds no text of the file: files hold secrets. */
@@ -63,6 +74,7 @@ export class Lines {
 /** What a reader collects while it walks the syntax tree of its format. */
 export class Reading {
   readonly positions = new Map<string, Position>()
+  readonly texts = new Map<string, string>()
   readonly problems: SyntaxProblem[] = []
 
   problem(message: string, position?: Position): void {
@@ -95,7 +107,7 @@ export class Reading {
   /** The result. Throws a FileSyntaxError if there was any problem. */
   done(value: unknown): Parsed {
     if (this.problems.length > 0) throw new FileSyntaxError(this.problems)
-    return {value, positions: this.positions}
+    return {value, positions: this.positions, ...(this.texts.size > 0 ? {texts: this.texts} : {})}
   }
 }
 

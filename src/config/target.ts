@@ -1,38 +1,34 @@
-import {MirrordError} from '../errors/mirrord-error.ts'
 import {isRecord} from './meta.ts'
 import {nearest} from './nearest.ts'
 import {longestKey, printable} from './syntax.ts'
 
-/** Where the local program belongs: a pod, one ready pod of a deployment, or nowhere in particular. */
+/** Kinds of target that are objects with a name. */
+export const namedKinds = [
+  'pod',
+  'deployment',
+  'rollout',
+  'replicaset',
+  'statefulset',
+  'daemonset',
+  'job',
+  'cronjob',
+  'service',
+] as const
+type NamedKind = (typeof namedKinds)[number]
+
+/** Where the local program belongs: a pod, one ready pod of a workload or of those with some labels, or nowhere in particular. */
 export type TargetPath =
-  | {kind: 'pod' | 'deployment'; name: string; container?: string}
+  | {kind: NamedKind; name: string; container?: string}
+  | {kind: 'label'; labels: Record<string, string>; name?: undefined; container?: string}
   | {kind: 'targetless'; name?: undefined; container?: undefined}
 
-/** Kinds that need the operator, as the text spells them. */
-export const operatorKinds = ['job', 'cronjob', 'statefulset', 'service', 'replicaset', 'label'] as const
-type NamedLater = 'rollout' | Exclude<(typeof operatorKinds)[number], 'label'>
-
-/** A target of upstream's whole grammar (config.md 3.2); those that are no TargetPath come in later versions. */
-export type AnyTarget =
-  | TargetPath
-  | {kind: NamedLater; name: string; container?: string}
-  | {kind: 'label'; labels: Record<string, string>; container?: string}
-
 /** A target as it was understood, or what is wrong with it. */
-export type TargetReading<Target = AnyTarget> = {target: Target} | {problem: string}
+export type TargetReading = {target: TargetPath} | {problem: string}
 
-type NamedKind = 'pod' | 'deployment' | NamedLater
 /** The kinds with a name, by their spelling in a text. */
 const kinds: Readonly<Record<string, NamedKind>> = {
-  pod: 'pod',
-  deployment: 'deployment',
+  ...Object.fromEntries(namedKinds.map((kind) => [kind, kind])),
   deploy: 'deployment',
-  rollout: 'rollout',
-  job: 'job',
-  cronjob: 'cronjob',
-  statefulset: 'statefulset',
-  service: 'service',
-  replicaset: 'replicaset',
 }
 /** The kinds by their spelling as a key of an object. */
 const keys: Readonly<Record<string, NamedKind>> = {
@@ -42,6 +38,7 @@ const keys: Readonly<Record<string, NamedKind>> = {
   job: 'job',
   cron_job: 'cronjob',
   stateful_set: 'statefulset',
+  daemon_set: 'daemonset',
   service: 'service',
   replica_set: 'replicaset',
 }
@@ -50,7 +47,8 @@ export const targetKeys: readonly string[] = Object.keys(keys)
 /** What Kubernetes allows in names; the longest form, DNS subdomains. It also keeps names from changing a request's path. */
 export const objectName = /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/
 const labelPart = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/
-const shape = 'pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless'
+const shape =
+  'pod/<name>, deployment/<name> or another kind, each optionally with /container/<container>, or targetless'
 
 /** Reads a target text of the grammar `targetless` | `<kind>/<name>[/container/<container>]` (config.md 3.2). */
 export function readTargetText(text: string): TargetReading {
@@ -95,7 +93,9 @@ export function readTargetObject(value: Record<string, unknown>): TargetReading 
   const {container, ...named} = value
   const [key, ...others] = Object.keys(named)
   if (key === undefined || others.length > 0) {
-    return {problem: 'a target object names exactly one of pod and deployment, and optionally container'}
+    return {
+      problem: `a target object names exactly one of ${[...targetKeys, 'labels'].join(', ')}, and optionally container`,
+    }
   }
   const kind = Object.hasOwn(keys, key) ? keys[key] : undefined
   if (!kind && key !== 'labels') {
@@ -126,40 +126,15 @@ export function readTarget(value: unknown): TargetReading {
   return {problem: `expected a target: ${shape}`}
 }
 
-/** Whether this version knows targets of this kind. */
-export function isTargetPath(target: AnyTarget): target is TargetPath {
-  return ['pod', 'deployment', 'targetless'].includes(target.kind)
-}
-
-/**
- * Reads a target text. Throws a MirrordError: TARGET_INVALID (exit configInvalid) when it is malformed, with the likely
- * meaning; TARGET_KIND_UNSUPPORTED (exit configUnsupported) for a kind that comes later.
- */
-export function parseTarget(text: string): TargetPath {
-  const reading = readTargetText(text)
-  if ('target' in reading && isTargetPath(reading.target)) return reading.target
-  const later = 'target' in reading
-  const problem = later
-    ? `targets of the kind "${reading.target.kind}" come in a later version; use a pod or a deployment`
-    : reading.problem
-  throw new MirrordError({
-    code: later ? 'TARGET_KIND_UNSUPPORTED' : 'TARGET_INVALID',
-    exit: later ? 'configUnsupported' : 'configInvalid',
-    what: 'The target cannot be used.',
-    why: `${problem[0]!.toUpperCase()}${problem.slice(1)}${/[.?]$/.test(problem) ? '' : '.'}`,
-    next: [`Name the target as ${shape}.`],
-  })
-}
-
 /** The target as text, in the grammar that `readTargetText` reads. */
-export function formatTarget(target: AnyTarget): string {
+export function formatTarget(target: TargetPath): string {
   if (target.kind === 'targetless') return 'targetless'
   const name = target.kind === 'label' ? labelText(target.labels) : target.name
   return `${target.kind}/${name}${target.container === undefined ? '' : `/container/${target.container}`}`
 }
 
 /** The target as a file writes it: the word targetless, or an object that `readTargetObject` reads. */
-export function targetObject(target: AnyTarget): unknown {
+export function targetObject(target: TargetPath): unknown {
   if (target.kind === 'targetless') return 'targetless'
   const container = target.container ?? null
   if (target.kind === 'label') return {labels: target.labels, container}
@@ -172,7 +147,7 @@ const labelText = (labels: Record<string, string>) =>
     .map(([key, value]) => `${key}=${value}`)
     .join(',')
 
-function checked(target: Extract<AnyTarget, {name: string}>): TargetReading {
+function checked(target: Extract<TargetPath, {name: string}>): TargetReading {
   for (const key of ['name', 'container'] as const) {
     const name = target[key]
     if (name === undefined || objectName.test(name)) continue

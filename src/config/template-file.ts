@@ -45,7 +45,7 @@ export async function parseTemplated(
 }
 
 const noBranch =
-  "git_branch has no value: no branch is checked out here, and MIRRORD_BRANCH_NAME is not set; say what holds then: {{ git_branch | default(value='…') }}"
+  "the variable git_branch has no value: git names no branch here (none is checked out, or the folder is another user's), and MIRRORD_BRANCH_NAME is not set; say what holds then: {{ git_branch | default(value='…') }}"
 
 /**
  * The root key of the file, rendered without `key`. Where the text can be parsed as it is written, as upstream does; else
@@ -75,15 +75,16 @@ function ownKey(
   }
 }
 
-function keyOf({value}: Parsed): string | undefined {
-  return isRecord(value) && Object.hasOwn(value, 'key') && typeof value.key === 'string' ? value.key : undefined
+function keyOf({value, texts}: Parsed): string | undefined {
+  if (!isRecord(value) || !Object.hasOwn(value, 'key')) return undefined
+  return typeof value.key === 'string' ? value.key : texts?.get('key')
 }
 
 function parseRendered(source: string, parse: (text: string) => Parsed, input: TemplateInput): Parsed {
   const {text, placeOf} = renderTemplate(source, input)
   try {
-    const {value, positions} = parse(text)
-    return {value, positions: new Map([...positions].map(([key, position]) => [key, placeOf(position)]))}
+    const {value, positions, texts} = parse(text)
+    return {value, texts, positions: new Map([...positions].map(([key, position]) => [key, placeOf(position)]))}
   } catch (error) {
     if (!(error instanceof FileSyntaxError)) throw error
     const problems = error.problems.map(({message, line, column}) => ({

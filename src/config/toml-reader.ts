@@ -1,8 +1,9 @@
 import {parseTOML, ParseError, type AST} from 'toml-eslint-parser'
-import {FileSyntaxError, Lines, maxDepth, Reading, setKey, type Parsed, type Position} from './syntax.ts'
+import {FileSyntaxError, Lines, maxDepth, Reading, refuseLong, setKey, type Parsed, type Position} from './syntax.ts'
 
 /** Reads TOML 1.0. Throws a FileSyntaxError. A module of its own, loaded only for TOML. */
 export function readToml(source: string): Parsed {
+  refuseLong(source, 'TOML')
   const lines = new Lines(source)
   const positionAt = (offset: number) => lines.positionAt(offset)
   const deep = tooDeepAt(source)

@@ -2,6 +2,7 @@ import {
   Composer,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   Lexer,
@@ -10,10 +11,21 @@ import {
   type Document,
   type YAMLError,
 } from 'yaml'
-import {FileSyntaxError, Lines, longestKey, maxDepth, printable, Reading, type Parsed, type Position} from './syntax.ts'
+import {
+  FileSyntaxError,
+  Lines,
+  longestKey,
+  maxDepth,
+  printable,
+  Reading,
+  refuseLong,
+  type Parsed,
+  type Position,
+} from './syntax.ts'
 
 /** Reads one YAML 1.2 document. Throws a FileSyntaxError. A module of its own, loaded only for YAML: the library is large. */
 export function readYaml(source: string): Parsed {
+  refuseLong(source, 'YAML')
   const deep = tooDeepAt(source)
   if (deep !== undefined) {
     throw new FileSyntaxError([
@@ -38,6 +50,7 @@ export function readYaml(source: string): Parsed {
   for (const error of [...document.errors, ...document.warnings]) complain(error)
   if (second) reading.problem('the file holds several documents; one is expected', positionAt(second.range[0]))
   check(document.contents, '', positionAt, reading)
+  if (reading.problems.length === 0 && source.includes('*')) copyTexts(document, reading.texts)
   return reading.done(reading.problems.length > 0 ? undefined : toPlain(document))
 }
 
@@ -63,11 +76,41 @@ function check(node: unknown, path: string, positionAt: (offset?: number) => Pos
     }
   } else if (isScalar(node)) {
     const {value} = node
+    const text = node.source ?? value
+    if (typeof text === 'string' && value !== null) reading.texts.set(path, text)
     if (typeof value === 'number') reading.number(value, start(node))
     else if (value !== null && !['string', 'boolean'].includes(typeof value)) {
       reading.problem('a value that no key holds; write it as a string in quotes', start(node))
     }
   } else if (node !== null && !isAlias(node)) reading.problem('a value that no key holds', start(node))
+}
+
+/** How many values are looked at for their texts, those behind aliases as often as they are named ("billion laughs"). */
+const maxCopies = 100_000
+
+/** The texts of what aliases and merged keys stand for, at the paths where they stand. A key that is written there wins. */
+function copyTexts(document: Document, texts: Map<string, string>): void {
+  let copies = 0
+  // The library looks through the whole document for each alias.
+  const anchors = new Map<string, unknown>()
+  const copy = (node: unknown, path: string, through: readonly unknown[]): void => {
+    if (through.includes(node) || through.length > maxDepth || ++copies > maxCopies) return
+    const within = [...through, node]
+    const at = (key: string | number) => (path === '' ? `${key}` : `${path}.${key}`)
+    if (isAlias(node)) return copy(anchors.get(node.source), path, within)
+    if (isNode(node) && node.anchor !== undefined) anchors.set(node.anchor, node)
+    if (isSeq(node)) for (const [index, item] of node.items.entries()) copy(item, at(index), within)
+    else if (isMap(node)) {
+      for (const {key, value} of node.items) {
+        if (isMergeKey(key)) copy(value, path, within)
+        else if (isScalar(key)) copy(value, at(String(key.value)), within)
+      }
+    } else if (isScalar(node) && node.value !== null && !texts.has(path)) {
+      const text = node.source ?? node.value
+      if (typeof text === 'string') texts.set(path, text)
+    }
+  }
+  copy(document.contents, '', [])
 }
 
 /** `<<`, which merges the keys of an anchor. */

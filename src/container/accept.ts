@@ -35,7 +35,11 @@ export function checkRunLine(line: RunLine, {foreground}: Attachment): string[] 
   if (!foreground && isOn(line, 'tty'))
     refuse('-t', 'In the background there is no terminal.', 'Leave -t out, or add --foreground before the runtime.')
   if (foreground && isOn(line, 'detach'))
-    refuse('-d', 'With --foreground mirrord stays attached.', 'Leave out one of the two.')
+    refuse(
+      '-d',
+      'In the foreground mirrord stays attached to the container.',
+      'Leave -d out, or run it in the background: mirrord ci container without --foreground.',
+    )
   const published = line.flags.filter(({name}) => name === 'publish' || name === 'publish-all')
   if (published.length > 0)
     warnings.push(

@@ -36,6 +36,13 @@ export const exitCodes = {
     code: 53,
     meaning: 'The connection to the agent was lost during the run, or the target did not take what was written.',
   },
+  agentRefused: {
+    code: 54,
+    meaning:
+      'The cluster does not admit the agent: a policy, or something that the section `agent` names is not there.',
+  },
+  agentQuota: {code: 55, meaning: 'A quota or a limit range of the namespace does not admit the agent.'},
+  agentEnded: {code: 56, meaning: 'The agent ended before it was ready; its last lines are shown.'},
   operator: {code: 60, meaning: 'The operator is required but missing, or it or its policies refused.'},
   apiKey: {code: 61, meaning: 'The CI API key is malformed or refused.'},
   programDied: {code: 70, meaning: 'The program ended before it was ready.'},
@@ -51,7 +58,7 @@ export const exitCodes = {
   programRunning: {code: 76, meaning: 'The program had not ended in time (`ci wait --for exit`).'},
   sessionStopped: {code: 77, meaning: 'The session was stopped while it was waited for (`ci wait`).'},
   interceptionUnavailable: {code: 80, meaning: 'This machine cannot intercept system calls.'},
-  permission: {code: 81, meaning: 'A permission on this machine is missing.'},
+  permission: {code: 81, meaning: 'A permission, or room on a disk, is missing on this machine.'},
   download: {code: 90, meaning: 'A download failed.', later: 'install and update'},
   checksum: {code: 91, meaning: 'A download does not match its checksum.', later: 'install and update'},
   notUpdatable: {code: 92, meaning: 'This installation cannot be updated here.', later: 'install and update'},

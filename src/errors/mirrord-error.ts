@@ -23,6 +23,8 @@ export interface ErrorReport {
   next: readonly string[]
   /** Supporting lines shown verbatim: a log tail, pod events. Never secrets. */
   detail?: string
+  /** What the user should know besides, whole sentences: warnings that were found before the error. */
+  warnings?: readonly string[]
   /** Where the user's files are at fault; CI systems show the error there. */
   places?: readonly Place[]
 }

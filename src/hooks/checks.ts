@@ -1,7 +1,7 @@
 import type {Requirement} from '../cli/command.ts'
-import type {AppliedProfile} from './context.ts'
+import type {AppliedProfile} from '../cli/context.ts'
 import type {ResolvedConfig} from '../config/index.ts'
-import type {Cluster} from '../kube/index.ts'
+import type {Cluster, ServerVersion} from '../kube/index.ts'
 
 /** What the checks share: each may use what an earlier one found. */
 export interface CheckState {
@@ -9,8 +9,12 @@ export interface CheckState {
   resolved: ResolvedConfig
   env: Readonly<Record<string, string | undefined>>
   cluster?: Cluster
+  /** What the API server says of itself. */
+  version?: ServerVersion
   /** What the profile does, once it is applied. */
   profile?: AppliedProfile
+  /** Requests to the cluster that were repeated. */
+  notes: string[]
 }
 
 /**
@@ -20,11 +24,14 @@ export interface CheckState {
 export const checks: Readonly<Record<Requirement, (state: CheckState) => Promise<void>>> = {
   async kubeconfig(state) {
     const {loadCluster} = await import('../kube/index.ts')
-    state.cluster = await loadCluster(state.resolved.config, state.env)
+    state.cluster = await loadCluster(state.resolved.config, state.env, (text) => state.notes.push(text))
   },
   async cluster(state) {
-    const {checkCluster} = await import('../kube/index.ts')
-    await checkCluster(clusterOf(state))
+    const {checkCluster, checkVersion} = await import('../kube/index.ts')
+    const {resolved} = state
+    state.version = await checkCluster(clusterOf(state))
+    const warning = checkVersion(clusterOf(state), state.version, resolved.config)
+    if (warning !== undefined) state.resolved = {...resolved, warnings: [...resolved.warnings, warning]}
   },
   async licence(state) {
     const {checkLicence, discoverOperator} = await import('../operator/index.ts')
@@ -46,6 +53,10 @@ export const checks: Readonly<Record<Requirement, (state: CheckState) => Promise
     state.resolved = resolved
     const text = `Profile ${profile}: ${changes.join(', ') || 'no changes'}`
     state.profile = {text, ms: Math.round(performance.now() - started)}
+  },
+  async access(state) {
+    const {checkAccess} = await import('../kube/index.ts')
+    await checkAccess(clusterOf(state), state.resolved.config, state.version ?? {gitVersion: ''})
   },
 }
 

@@ -1,62 +1,49 @@
-import {randomInt} from 'node:crypto'
 import type {AgentConfig} from '../config/index.ts'
+import {agentProgram, agentSecurity, agentVariables, type AgentIdentity} from './agent-container.ts'
+import {ownerAnnotations, ownerLabels, type AgentOwner} from './agent-owner.ts'
 import type {ResolvedTarget} from './target.ts'
 
-/** What is drawn for one agent. */
-export interface AgentIdentity {
-  /** Name of the Job. */
-  name: string
-  /** Port on which the agent listens, inside its own pod. */
-  port: number
-  /** Group id by which redirect rules tell the agent's own traffic apart. */
-  gid: number
-}
-
-/** What an agent Job is made from. */
+/** What an agent is made from. */
 export interface AgentPlan {
   /** Without a target: an agent with a network of its own in the cluster. */
   target?: ResolvedTarget
   agent: AgentConfig
   sessionId: string
+  /** Whose it is, for the clean-up of what dead runners leave. */
+  owner?: AgentOwner
   identity?: AgentIdentity
 }
 
-/** Label that names the session to which a Job belongs, so that leftovers can be told and found. */
-export const sessionLabel = 'mirrord-for-ci/session'
 export const agentContainer = 'mirrord-agent'
 
 /** A forgotten Job ends by itself: no CI job runs for longer than a day. */
 const jobDeadlineSeconds = 24 * 60 * 60
 /** The agent's guard removes its rules at once on SIGTERM; the default of 30 s would only prolong a hung one. */
 const graceSeconds = 10
-const nameAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
-const capabilities = ['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN'] as const
-const defaultFirstClientSeconds = 30
-
-/** Draws name, port and group id in upstream's ranges (agent.md 2.1). */
-export function drawIdentity(): AgentIdentity {
-  const suffix = Array.from({length: 10}, () => nameAlphabet[randomInt(nameAlphabet.length)]).join('')
-  return {name: `mirrord-agent-${suffix}`, port: randomInt(30_000, 65_536), gid: randomInt(3000, 65_535)}
-}
-
-/** The Job of an agent, field by field as agent.md 2.3 to 2.6, plus a deadline, a session label and more memory. */
-export function agentJobObject({target, agent, sessionId}: AgentPlan, identity: AgentIdentity) {
+/**
+ * The Job of an agent, field by field as agent.md 2.3 to 2.6, plus a deadline, whose it is, and more memory. `user` is the digest
+ * of who makes it. It has no owner reference to the target's pod, which may be in another namespace, where Kubernetes would take
+ * the owner for gone and delete the Job; and which, when it goes, would take the log of a finished agent with it (agent.ttl). The
+ * agent ends with its target by itself.
+ */
+export function agentJobObject({target, agent, sessionId, owner}: AgentPlan, identity: AgentIdentity, user?: string) {
   const quiet = agent.disable_mesh_sidecar_injection
-  const labels = {
+  const labels: Record<string, string> = {
     ...agent.labels,
     app: 'mirrord',
-    [sessionLabel]: sessionId,
+    ...ownerLabels(sessionId, owner, user),
     ...(quiet ? {'kuma.io/sidecar-injection': 'disabled'} : {}),
   }
-  const annotations = {
+  const annotations: Record<string, string> = {
     ...agent.annotations,
     ...(quiet ? {'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled'} : {}),
   }
-  const metadata = {labels, ...(Object.keys(annotations).length > 0 ? {annotations} : {})}
+  const metadata = {labels, ...some('annotations', annotations)}
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: {name: identity.name, ...metadata},
+    // How to tell that its session is dead is of no use on the pod.
+    metadata: {name: identity.name, labels, ...some('annotations', {...annotations, ...ownerAnnotations(owner)})},
     spec: {
       ttlSecondsAfterFinished: agent.ttl,
       backoffLimit: 0,
@@ -98,15 +85,10 @@ function container(agent: AgentConfig, target: ResolvedTarget | undefined, ident
   const mode = target
     ? ['targeted', '--container-id', target.containerId, '--container-runtime', target.runtime]
     : ['targetless']
-  const disabled = new Set<string>(agent.disabled_capabilities)
   return {
     name: agentContainer,
-    image: agent.image,
-    imagePullPolicy: agent.image_pull_policy,
-    // Static command, and arguments that begin with -l and -t: allowlists of GKE Autopilot match on that prefix.
-    command: ['./mirrord-agent'],
-    args: ['-l', `${identity.port}`, '-t', `${agent.communication_timeout ?? defaultFirstClientSeconds}`, ...mode],
-    env: environment(agent, target),
+    ...agentProgram(agent, identity, mode),
+    env: agentVariables(agent, target),
     resources: agent.resources ?? {
       requests: {cpu: '1m', memory: '1Mi'},
       // Upstream's limit is 100Mi, too little for an agent on Node: three processes of about 40 MiB when idle.
@@ -118,41 +100,10 @@ function container(agent: AgentConfig, target: ResolvedTarget | undefined, ident
             {name: 'hostrun', mountPath: '/host/run'},
             {name: 'hostvar', mountPath: '/host/var'},
           ],
-          securityContext: {
-            runAsGroup: identity.gid,
-            privileged: agent.privileged,
-            capabilities: {add: capabilities.filter((name) => !disabled.has(name))},
-          },
+          securityContext: agentSecurity(agent, identity),
         }
       : {}),
   }
-}
-
-/** The variables of agent.md 2.6, in its order; those that only an operator sets are left out. */
-function environment(agent: AgentConfig, target: ResolvedTarget | undefined): {name: string; value: string}[] {
-  const ips = target?.ips ?? []
-  const variables: [string, string | number | boolean | undefined][] = [
-    ['RUST_LOG', agent.log_level],
-    ['MIRRORD_AGENT_STEALER_FLUSH_CONNECTIONS', agent.flush_connections],
-    ['MIRRORD_AGENT_JSON_LOG', agent.json_log],
-    ['MIRRORD_AGENT_PASSTHROUGH_MIRRORING', true],
-    ['MIRRORD_MAX_BODY_BUFFER_SIZE', agent.max_body_buffer_size],
-    ['MIRRORD_MAX_BODY_BUFFER_TIMEOUT', agent.max_body_buffer_timeout],
-    ['MIRRORD_AGENT_HTTP_DETECTION_TIMEOUT', agent.http_detection_timeout],
-    ['MIRRORD_JAQ_TIME_LIMIT', agent.jaq_time_limit],
-    ['MIRRORD_AGENT_NFTABLES', agent.nftables],
-    ['MIRRORD_AGENT_DNS_ATTEMPTS', agent.dns.attempts],
-    ['MIRRORD_AGENT_DNS_TIMEOUT', agent.dns.timeout],
-    ['MIRRORD_AGENT_POD_IPS', ips.length > 0 ? ips.join(',') : undefined],
-    ['MIRRORD_AGENT_METRICS', agent.metrics],
-    ['MIRRORD_AGENT_INJECT_HEADERS', agent.inject_headers || undefined],
-    ['MIRRORD_AGENT_CLEAN_IPTABLES_ON_START', agent.clean_iptables_on_start],
-    ['MIRRORD_AGENT_EXTERNAL_IP_FIX', agent.external_ip_fix],
-    ['MIRRORD_AGENT_OVERRIDE_CACHE_CONTROL', agent.override_cache_control],
-    ['MIRRORD_AGENT_IN_SERVICE_MESH', target?.mesh ? true : undefined],
-    ['MIRRORD_AGENT_ISTIO_CNI', target?.mesh === 'istio-cni' ? true : undefined],
-  ]
-  return variables.flatMap(([name, value]) => (value === undefined ? [] : [{name, value: String(value)}]))
 }
 
 function podSecurity({security_context: context}: AgentConfig) {
@@ -163,6 +114,13 @@ function podSecurity({security_context: context}: AgentConfig) {
     ...optional('seccompProfile', profile(context?.seccomp_profile)),
   }
   return Object.keys(result).length > 0 ? result : undefined
+}
+
+function some<Key extends string>(
+  key: Key,
+  values: Record<string, string>,
+): Partial<Record<Key, Record<string, string>>> {
+  return optional(key, Object.keys(values).length > 0 ? values : undefined)
 }
 
 function optional<Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> {

@@ -1,7 +1,9 @@
 import type {Environment} from '../config/index.ts'
-import {createClient, type KubeClient, type RetryPolicy} from './client.ts'
+import {createClient, type KubeClient} from './client.ts'
 import {createCredentials, type Credentials} from './credentials.ts'
+import {proxyName} from './proxy.ts'
 import {selectConfig, type KubeconfigChoice} from './kubeconfig.ts'
+import type {RetryPolicy} from './retry.ts'
 
 /** A cluster that was chosen, with what is needed to talk to it. Credentials are inside and never printed. */
 export interface Cluster {
@@ -9,12 +11,16 @@ export interface Cluster {
   readonly context: string
   /** Address of the API server. */
   readonly server: string
+  /** The proxy before it, without its password. */
+  readonly proxy?: string
   /** Namespace of the context, `default` when it has none. */
   readonly namespace: string
   /** Where the kubeconfig was read from. */
   readonly source: string
   readonly client: KubeClient
   readonly credentials: Credentials
+  /** Tells of a request that is repeated, in a sentence. */
+  readonly note: (text: string) => void
 }
 
 /** The keys of the configuration that decide how a cluster is reached. */
@@ -32,19 +38,25 @@ export interface ServerVersion {
 const defaultRetry: RetryPolicy = {min_ms: 500, max_ms: 5000, max_retries: 2}
 
 /**
- * Chooses the cluster and prepares a client; no request is sent. Throws the errors of `selectConfig`. The result holds
- * kept connections: `client.close()` ends them.
+ * Chooses the cluster and prepares a client; no request is sent. `note` is told of every request that is repeated, in a
+ * sentence. Throws the errors of `selectConfig`. The result holds kept connections: `client.close()` ends them.
  */
-export async function loadCluster(choice: ClusterChoice, env: Environment): Promise<Cluster> {
-  const {config, context, cluster, namespace, source} = await selectConfig(choice, env)
-  const name = {context, server: cluster.server}
-  const credentials = createCredentials(config, name)
+export async function loadCluster(
+  choice: ClusterChoice,
+  env: Environment,
+  note: (text: string) => void = () => {},
+): Promise<Cluster> {
+  const selected = await selectConfig(choice, env)
+  const {context, cluster, namespace, source} = selected
+  const name = {context, server: cluster.server, proxy: cluster.proxyUrl && proxyName(cluster.proxyUrl)}
+  const credentials = createCredentials(selected, name, env)
   return {
     ...name,
     namespace,
     source,
     credentials,
-    client: createClient(name, credentials, choice.startup_retry ?? defaultRetry),
+    note,
+    client: createClient(name, credentials, choice.startup_retry ?? defaultRetry, note),
   }
 }
 

@@ -3,11 +3,13 @@ import {MirrordError} from '../errors/mirrord-error.ts'
 import {agentContainer} from './agent-job.ts'
 import type {Cluster} from './cluster.ts'
 import {eventLines, logTail} from './diagnosis.ts'
-import {ApiError} from './errors.ts'
-import {deleteAgentJob, type AgentJob} from './job-lifecycle.ts'
+import {DeadlineError, transportError} from './errors.ts'
+import {agentStatus, deleteAgent, podGone, podsOf, situationOf, type Agent} from './agent-lifecycle.ts'
 import type {KubeEvent, Pod} from './objects.ts'
+import {refine, refusal} from './obstacles.ts'
 import {deleted, fatalState, hasLog, podState, timedOut} from './pod-watch.ts'
-import {openForward, PortUnreachable, type ForwardChannel} from './port-forward.ts'
+import type {ForwardChannel} from './port-forward.ts'
+import {reachAgent, type ConnectedAgent} from './reach-agent.ts'
 import {watch} from './watch.ts'
 
 /** How to connect to an agent. */
@@ -25,49 +27,57 @@ export interface ConnectOptions<T> {
   signal?: AbortSignal
 }
 
-/** A connected agent. */
-export interface ConnectedAgent<T> {
-  channel: ForwardChannel
-  pod: string
-  answer: T
-  /** Port-forwards that were tried, the last one included. */
-  attempts: number
-}
-
-/** Between two attempts; an attempt itself takes about 20 ms while nothing listens. */
-const attemptPauseMs = 25
 /** Job events are looked at when no pod has appeared for this long; a healthy controller takes some 30 ms. */
-const noPodMs = 1000
+const noPodMs = 500
 
 /**
  * Waits until the agent answers. Port-forwards are tried from the moment the pod has a node, because the kubelet reports
  * `Running` half a second late (tunnel.md 1); in parallel the pod's status is watched for what can never become ready.
- * On any failure, abort included, the Job is deleted before the error is thrown: exit agentImage, agentScheduling,
- * forbidden, clusterUnreachable, or what the handshake threw; pod events and last log lines are in `detail`.
+ * On any failure, abort included, the Job is deleted before the error is thrown: exit agentImage, agentScheduling, agentRefused,
+ * agentQuota, agentEnded, forbidden, clusterUnreachable, or what the handshake threw; pod events and last log lines are in
+ * `detail`.
  */
 export async function connectAgent<T>(
   cluster: Cluster,
-  job: AgentJob,
+  agent: Agent,
   options: ConnectOptions<T>,
 ): Promise<ConnectedAgent<T>> {
   const stop = new AbortController()
   const ended = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal
-  const state: {pod?: Pod} = {}
+  const {api, resource, namespace} = podsOf(agent)
+  const state: {pod?: Pod; refused?: MirrordError; unreached?: MirrordError; blind?: MirrordError} = {
+    blind: transportError(cluster, new DeadlineError('no answer'), {verb: 'watch', api, resource, namespace}),
+  }
   const timer = Promise.withResolvers<never>()
-  const timeout = setTimeout(
-    () => timer.reject(timedOut(state.pod, Math.round(options.timeoutMs / 1000))),
-    options.timeoutMs,
-  )
+  const timeout = setTimeout(() => {
+    const {pod, refused, blind} = state
+    // Who sees nothing does not know that there is no pod.
+    const unseen = pod || refused ? undefined : blind
+    timer.reject(unseen ?? timedOut(pod, agent, Math.round(options.timeoutMs / 1000), state))
+  }, options.timeoutMs)
   const scheduled = Promise.withResolvers<string>()
   const work = [
     timer.promise,
-    watchPod(cluster, job, ended, (pod) => {
-      state.pod = pod
-      options.onProgress?.(podState(pod))
-      if (pod.spec?.nodeName && pod.metadata?.name) scheduled.resolve(pod.metadata.name)
+    watchPod(cluster, agent, {
+      signal: ended,
+      blind: (failure) => (state.blind = failure),
+      seen: (pod) => {
+        state.pod = pod
+        options.onProgress?.(podState(pod, agent))
+        if (pod.spec?.nodeName && pod.metadata?.name) scheduled.resolve(pod.metadata.name)
+      },
     }),
-    watchRefusals(cluster, job, ended, () => state.pod !== undefined),
-    attempts(cluster, job, scheduled.promise, options.handshake, ended),
+    watchRefusals(cluster, agent, ended, (refused) => {
+      if (state.pod) return
+      state.refused = refused
+      options.onProgress?.(`The agent has no pod yet. ${refused.message}`)
+    }),
+    scheduled.promise.then((pod) =>
+      reachAgent(cluster, {namespace: agent.namespace, pod, port: agent.port}, options.handshake, {
+        signal: ended,
+        failed: (failure) => (state.unreached = failure),
+      }),
+    ),
     aborted(ended),
   ] as const
   for (const part of work) part.catch(() => undefined)
@@ -75,98 +85,61 @@ export async function connectAgent<T>(
     return await Promise.race(work)
   } catch (error) {
     stop.abort()
-    throw await withDiagnosis(cluster, job, state.pod, error, options.signal)
+    throw await withDiagnosis(cluster, agent, state.pod, error, options.signal)
   } finally {
     clearTimeout(timeout)
     stop.abort()
   }
 }
 
-async function attempts<T>(
-  cluster: Cluster,
-  job: AgentJob,
-  scheduled: Promise<string>,
-  handshake: (channel: ForwardChannel) => Promise<T>,
-  signal: AbortSignal,
-): Promise<ConnectedAgent<T>> {
-  const pod = await scheduled
-  for (let count = 1; ; count++) {
-    signal.throwIfAborted()
-    let channel: ForwardChannel | undefined
-    try {
-      channel = await openForward(cluster, {namespace: job.namespace, pod, port: job.port}, signal)
-      const answer = await handshake(channel)
-      signal.throwIfAborted()
-      return {channel, pod, answer, attempts: count}
-    } catch (error) {
-      const refused = channel?.failure instanceof PortUnreachable
-      channel?.destroy()
-      signal.throwIfAborted()
-      if (!refused && error instanceof MirrordError && !passing(error)) throw error
-    }
-    await pause(attemptPauseMs, undefined, {signal})
-  }
-}
-
-/**
- * Whether a failed attempt says only "not yet". The API server answers 404, 400 or 500 while the kubelet does not know
- * the pod or its sandbox, and one cut connection is no lost cluster. A missing permission does not pass.
- */
-function passing(error: MirrordError): boolean {
-  if (error instanceof ApiError) return error.status !== 401 && error.status !== 403
-  return error.report.code === 'CLUSTER_CUT' || error.report.code === 'CLUSTER_TIMEOUT'
-}
-
 /** Follows the agent's pod; rejects when it can never become ready, otherwise never settles. */
 async function watchPod(
   cluster: Cluster,
-  job: AgentJob,
-  signal: AbortSignal,
-  seen: (pod: Pod) => void,
+  agent: Agent,
+  {seen, ...request}: {signal: AbortSignal; blind(failure: MirrordError | undefined): void; seen(pod: Pod): void},
 ): Promise<never> {
-  for await (const {type, object: pod} of watch<Pod>(cluster, {...podsOf(job), signal})) {
-    if (type === 'DELETED') throw deleted()
+  for await (const {type, object: pod} of watch<Pod>(cluster, {...podsOf(agent), ...request})) {
+    if (type === 'DELETED') throw agent.kind === 'job' ? deleted() : podGone(agent.pod, agent.namespace)
     seen(pod)
-    const fatal = fatalState(pod)
+    const fatal = fatalState(pod, agent)
     if (fatal) throw fatal
   }
   throw new Error('The watch ended.')
 }
 
-/** When no pod appears, the reason is only in the Job's events: a policy, a quota (agent.md 8.2). */
+/**
+ * When no pod appears, the reason is only in the Job's events: a policy, a quota (agent.md 8.2). Rejects for one that stays;
+ * `told` hears of one that may be taken back, as when a quota is freed.
+ */
 async function watchRefusals(
   cluster: Cluster,
-  job: AgentJob,
+  agent: Agent,
   signal: AbortSignal,
-  hasPod: () => boolean,
+  told: (refused: MirrordError) => void,
 ): Promise<never> {
+  // Into a pod that is there already a container is put at once, or the request was refused.
+  if (agent.kind === 'ephemeral') return new Promise<never>(() => {})
   await pause(noPodMs, undefined, {signal})
   const request = {
     api: 'v1',
     resource: 'events',
-    namespace: job.namespace,
-    fieldSelector: `involvedObject.name=${job.name},involvedObject.kind=Job`,
+    namespace: agent.namespace,
+    fieldSelector: `involvedObject.name=${agent.name},involvedObject.kind=Job`,
     signal,
   }
+  let refused: MirrordError | undefined
   try {
     for await (const {object} of watch<KubeEvent>(cluster, request)) {
-      // An exceeded quota may be freed before the time is over; a refusing policy does not change its mind.
-      if (hasPod() || object.reason !== 'FailedCreate' || /exceeded quota/.test(object.message ?? '')) continue
-      throw new MirrordError({
-        code: 'AGENT_REFUSED',
-        exit: 'agentScheduling',
-        what: `The cluster refused the agent's pod in the namespace "${job.namespace}".`,
-        why: object.message,
-        next: [
-          'The agent needs hostPID, hostPath and added capabilities: choose an agent.namespace whose policy admits them ' +
-            '(label pod-security.kubernetes.io/enforce=privileged).',
-        ],
-      })
+      if (object.reason !== 'FailedCreate') continue
+      const text = (object.message ?? '').replace(/^Error creating: /, '')
+      const {error, patient} = refusal(text, situationOf(agent), "the agent's pod")
+      if (!patient) throw (refused = error)
+      told(error)
     }
   } catch (error) {
     signal.throwIfAborted()
     // Who may not read events only learns less: the time limit still ends the wait.
-    if (!(error instanceof MirrordError) || error.report.code === 'AGENT_REFUSED') throw error
+    if (!(error instanceof MirrordError) || error === refused) throw error
   }
   return new Promise<never>(() => {})
 }
@@ -179,14 +152,10 @@ function aborted(signal: AbortSignal): Promise<never> {
   return promise
 }
 
-function podsOf(job: AgentJob) {
-  return {api: 'v1', resource: 'pods', namespace: job.namespace, labelSelector: `job-name=${job.name}`}
-}
-
 /** Adds what the cluster knows about the failure, and deletes the Job: nothing stays behind. */
 async function withDiagnosis(
   cluster: Cluster,
-  job: AgentJob,
+  agent: Agent,
   pod: Pod | undefined,
   error: unknown,
   signal: AbortSignal | undefined,
@@ -195,36 +164,34 @@ async function withDiagnosis(
   const worth = error instanceof MirrordError && !signal?.aborted && error.report.exit.startsWith('agent')
   const [events, log] = worth
     ? await Promise.all([
-        eventLines(cluster, job.namespace, name ?? job.name),
-        name && pod && hasLog(pod)
-          ? logTail(cluster, {namespace: job.namespace, pod: name, container: agentContainer})
-          : [],
+        eventLines(cluster, agent.namespace, name ?? agent.name),
+        name && pod && hasLog(pod, agent) ? lastLines(cluster, agent, pod, name) : [],
       ])
     : [[], []]
-  const left = await deleteAgentJob(cluster, job).then(
+  const left = await deleteAgent(cluster, agent).then(
     () => undefined,
-    () => `The Job "${job.name}" in the namespace "${job.namespace}" could not be deleted; it ends by itself.`,
+    () => `The Job "${agent.name}" in the namespace "${agent.namespace}" could not be deleted; it ends by itself.`,
   )
   if (!(error instanceof MirrordError)) return error
-  const {report} = error
-  const dirty = log.some((line) => line.includes('Detected dirty iptables'))
+  const report = refine(error.report, {events, log}, situationOf(agent))
   const detail = [
     report.detail,
     events.length > 0 ? `Events:\n${events.map((line) => `  ${line}`).join('\n')}` : undefined,
     log.length > 0 ? `Log of the agent:\n${log.map((line) => `  ${line}`).join('\n')}` : undefined,
     left,
   ].filter((part) => part !== undefined)
-  const settled = {...report, ...(dirty ? dirtyReport : {}), detail: detail.length > 0 ? detail.join('\n') : undefined}
-  return new MirrordError(settled, {cause: error})
+  return new MirrordError({...report, detail: detail.length > 0 ? detail.join('\n') : undefined}, {cause: error})
 }
 
-const dirtyReport = {
-  code: 'AGENT_DIRTY',
-  exit: 'agentDirty',
-  what: 'The target carries redirect rules of another agent.',
-  why: 'Another session uses the same container, or an agent ended without removing its rules.',
-  next: [
-    'Wait for the other session to end, or choose another target.',
-    'If there is none: delete the target pod, or set agent.clean_iptables_on_start: true.',
-  ],
-} as const
+/**
+ * The agent's last lines: its log, else what the kubelet has kept of it in the pod's status (terminationMessagePolicy), which needs
+ * neither a right to read logs nor a pod that still exists.
+ */
+async function lastLines(cluster: Cluster, agent: Agent, pod: Pod, name: string): Promise<string[]> {
+  const container = agent.kind === 'job' ? agentContainer : agent.name
+  const {lines, failure} = await logTail(cluster, {namespace: agent.namespace, pod: name, container})
+  if (lines.length > 0) return lines
+  const kept = agentStatus(pod, agent)?.state?.terminated?.message?.trimEnd()
+  if (kept) return kept.split('\n')
+  return failure === undefined ? ['(It wrote nothing.)'] : [`(It could not be read: ${failure})`]
+}

@@ -1,4 +1,5 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {compareTexts} from '../util/compare-texts.ts'
 import type {Cluster} from './cluster.ts'
 import type {KubeEvent, List} from './objects.ts'
 
@@ -28,7 +29,7 @@ export async function eventLines(
     })
     const time = (event: KubeEvent) => event.lastTimestamp ?? event.eventTime ?? ''
     const lines = items
-      .sort((a, b) => time(a).localeCompare(time(b)))
+      .sort((a, b) => compareTexts(time(a), time(b)))
       .map(({type, reason, message}) => `${type} ${reason}: ${message?.trim()}`)
     return [...new Set(lines)]
   } catch {
@@ -36,13 +37,13 @@ export async function eventLines(
   }
 }
 
-/** The last lines of a container's log; where it cannot be read (it is gone, missing rights), one line in brackets that says why. */
+/** The last lines of a container's log, and why there are no more of them (it is gone, missing rights). Never throws. */
 export async function logTail(
   cluster: Cluster,
   at: {namespace: string; pod: string; container: string},
   count = 20,
   options: LookUp = {},
-): Promise<string[]> {
+): Promise<{lines: string[]; failure?: string}> {
   const lines: string[] = []
   const signal = options.signal
     ? AbortSignal.any([options.signal, AbortSignal.timeout(limitMs)])
@@ -51,11 +52,9 @@ export async function logTail(
     const operation = {verb: 'get', api: 'v1', resource: 'pods/log', namespace: at.namespace, name: at.pod} as const
     const query = {container: at.container, tailLines: count}
     for await (const line of cluster.client.lines({operation, query, timeoutMs: limitMs, signal})) lines.push(line)
+    return {lines}
   } catch (error) {
     // What arrived before is worth showing.
-    lines.push(
-      `(It could not be read: ${error instanceof MirrordError ? error.report.what : (error as Error).message})`,
-    )
+    return {lines, failure: error instanceof MirrordError ? error.report.what : (error as Error).message}
   }
-  return lines
 }

@@ -7,6 +7,8 @@ import {describeOperation, type Operation} from './operation.ts'
 export interface ClusterName {
   context: string
   server: string
+  /** The proxy before it, without its password. */
+  proxy?: string
 }
 
 /** An answer of the API server that is not a success, mapped for the user, with the HTTP status for the caller. */
@@ -37,10 +39,11 @@ export function apiError(cluster: ClusterName, operation: Operation, httpStatus:
       code: 'UNAUTHORIZED',
       exit: 'unauthorized',
       what: `The cluster of the context "${cluster.context}" refused the credentials.`,
-      why:
+      why: `${
         httpStatus === 401
           ? 'The token or certificate is expired, revoked or of another cluster.'
-          : 'The kubeconfig gives no credentials that the cluster accepts.',
+          : 'The kubeconfig gives no credentials that the cluster accepts.'
+      } They were to ${action}.`,
       next: ['Renew the credentials of the kubeconfig.', 'Check them with: kubectl auth whoami'],
     })
   }
@@ -66,7 +69,10 @@ export function apiError(cluster: ClusterName, operation: Operation, httpStatus:
     what: `The cluster refused to ${action}: HTTP ${httpStatus}${body.reason ? ` (${body.reason})` : ''}.`,
     why: message,
     next: overloaded
-      ? ['Try again; the request was already repeated.', `Check the cluster with: kubectl get --raw /readyz`]
+      ? [
+          'Try again later: mirrord has repeated the request already.',
+          `Check the cluster with: kubectl get --raw /readyz`,
+        ]
       : [`Check the object with: kubectl, context "${cluster.context}".`],
   })
 }
@@ -154,8 +160,11 @@ export class DeadlineError extends Error {
   readonly code = 'ETIMEDOUT'
 }
 
-/** Maps a failed connection to exit clusterUnreachable, telling DNS, refusal, timeout, routing and TLS apart. */
-export function transportError(cluster: ClusterName, error: unknown): MirrordError {
+/**
+ * Maps a failed connection to exit clusterUnreachable, telling DNS, refusal, timeout, routing and TLS apart. `operation`: what
+ * it was asked.
+ */
+export function transportError(cluster: ClusterName, error: unknown, operation?: Operation): MirrordError {
   if (error instanceof MirrordError) return error
   const {code = '', message} = rootCause(error)
   const alert =
@@ -171,18 +180,66 @@ export function transportError(cluster: ClusterName, error: unknown): MirrordErr
       {cause: error},
     )
   }
+  const proxied = cluster.proxy === undefined ? '' : ` through the proxy ${cluster.proxy}`
+  const refusal = /^Bad response: (\d+)$/.exec(message)?.[1]
+  if (proxied && (refusal || ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)))
+    return proxyError(cluster, refusal, error)
   const kind = kinds[code] ?? (code.startsWith('ERR_SSL') ? 'notTls' : 'other')
-  const {code: stable, why, next} = explanations[kind]
+  const {code: stable, why = `The system answered: ${code || message}.`, next} = explanations[kind]
+  const told = operation && ['cut', 'timeout', 'other'].includes(kind)
   return new MirrordError(
     {
       code: stable,
       exit: 'clusterUnreachable',
-      what: `The cluster at ${cluster.server} (context "${cluster.context}") cannot be reached.`,
-      why: why ?? `The system answered: ${code || message}.`,
+      what: `The cluster at ${cluster.server} (context "${cluster.context}") cannot be reached${proxied}.`,
+      why: told ? `${why} It was asked to ${describeOperation(operation)}.` : why,
       next: [next, `Check the context: it is "${cluster.context}".`],
     },
     {cause: error},
   )
+}
+
+/** The proxy itself was not reached, or refused to go on: what it does after that is the cluster's. */
+function proxyError({context, server, proxy}: ClusterName, refusal: string | undefined, cause: unknown): MirrordError {
+  const {code} = rootCause(cause)
+  return new MirrordError(
+    {
+      code: 'CLUSTER_PROXY',
+      exit: 'clusterUnreachable',
+      what: `The cluster at ${server} (context "${context}") cannot be reached through the proxy ${proxy}.`,
+      why:
+        refusal === undefined
+          ? `The proxy itself cannot be reached (${code}).`
+          : `The proxy refused to connect to it: HTTP ${refusal}${refusal === '407' ? ' (it wants a user and a password)' : ''}.`,
+      next: [
+        'Check the proxy: proxy-url of the kubeconfig, else HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.',
+        'If the cluster is reached without it: name the cluster in NO_PROXY, or set use_proxy: false.',
+      ],
+    },
+    {cause},
+  )
+}
+
+/** An answer that is no JSON, although it says that all is well: exit clusterUnreachable. */
+export function notKubernetes(
+  cluster: ClusterName,
+  operation: Operation,
+  contentType: string | undefined,
+  text: string,
+): MirrordError {
+  const page = /^\s*</.test(text)
+    ? 'a page'
+    : `what is no JSON (${contentType ?? 'of no type'}, ${text.length} characters)`
+  return new MirrordError({
+    code: 'CLUSTER_NOT_KUBERNETES',
+    exit: 'clusterUnreachable',
+    what: `What answers at ${cluster.server} (context "${cluster.context}") is no Kubernetes API.`,
+    why: `It was asked to ${describeOperation(operation)} and sent ${page}.`,
+    next: [
+      'Check the server of the kubeconfig: it may be a web page, a login of a proxy, or another service.',
+      `Check it with: kubectl get --raw /version`,
+    ],
+  })
 }
 
 /** An AggregateError (all addresses of a name failed) is as telling as its first part. */

@@ -1,21 +1,25 @@
+import {namedKinds} from '../config/index.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 import type {Cluster} from './cluster.ts'
+import {missingApi} from './discovery.ts'
 import {isStatus} from './errors.ts'
 import {listAll, type ListRequest} from './list.ts'
 import {missingNamespace} from './namespace.ts'
-import type {Deployment, ObjectMeta, Pod} from './objects.ts'
+import type {ObjectMeta, Pod} from './objects.ts'
 import {applicationContainers} from './readiness.ts'
+import {workloadKinds, type Workload, type WorkloadKind} from './workloads.ts'
 
-/** The kinds that can be listed, in the order in which upstream lists them (agent.md 1.10). */
-export const listedKinds = ['pod', 'deployment'] as const
-export type ListedKind = (typeof listedKinds)[number]
+/** The kinds that are listed unless others are asked for, in the order in which upstream lists them (agent.md 1.10). */
+export const listedKinds = ['pod', 'deployment', 'rollout'] as const
+/** A kind that can be listed. */
+export type ListedKind = (typeof namedKinds)[number]
 
 /** A target that a session could be started on. */
 export interface ListedTarget {
   /** In the grammar of `target.path`. */
   path: string
   kind: ListedKind
-  /** Pods that can be taken, of those that there should be: `2/3`; of a pod, containers that are ready. */
+  /** Pods that can be taken, of those that there should be: `2/3`; of a pod, containers that are ready; `-` where that is not known. */
   ready: string
   /** When the object was made: RFC 3339. */
   createdAt?: string
@@ -34,18 +38,21 @@ const labelSelector = 'app!=mirrord,!operator.metalbear.co/owner'
 
 /**
  * Every target of a namespace (the context's by default) that is there to be taken: ready pods, each container of those
- * with several, then deployments with an available pod. `kinds` limits it; a kind named there must be listable, while of
- * the default ones only pods must. Throws NAMESPACE_NOT_FOUND (exit targetNotFound) and what requests throw.
+ * with several, then workloads with an available pod. `kinds` names others than the default ones; a kind named there must be
+ * listable, while of the default ones only pods must. Throws NAMESPACE_NOT_FOUND (exit targetNotFound) and what requests throw.
  */
 export async function listTargets(
   cluster: Cluster,
   options: {namespace?: string; kinds?: readonly ListedKind[]; signal?: AbortSignal} = {},
 ): Promise<TargetList> {
   const {namespace = cluster.namespace, kinds, signal} = options
-  const wanted = listedKinds.filter((kind) => (kinds ?? listedKinds).includes(kind))
+  const wanted = namedKinds.filter((kind) => (kinds ?? listedKinds).some((one) => one === kind))
   const lists = await Promise.all(
     wanted.map((kind) =>
-      listers[kind](cluster, {namespace, labelSelector, signal}).catch((error: unknown) => {
+      list(cluster, kind, {namespace, labelSelector, signal}).catch(async (error: unknown) => {
+        // A cluster without Argo Rollouts has none, whatever the credentials may do.
+        if (kind === 'rollout' && isStatus(error, 403, 404) && (await missingApi(cluster, workloadKinds.rollout.api)))
+          return []
         if (kinds === undefined && kind !== 'pod' && isStatus(error, 403)) return error
         throw error
       }),
@@ -71,11 +78,15 @@ export async function listNamespaces(cluster: Cluster): Promise<string[] | undef
 
 type Scope = Pick<ListRequest, 'namespace' | 'labelSelector' | 'signal'>
 
-const listers: Record<ListedKind, (cluster: Cluster, scope: Scope) => Promise<ListedTarget[]>> = {
-  pod: (cluster, scope) =>
-    listAll(cluster, {api: 'v1', resource: 'pods', fieldSelector: 'status.phase=Running', ...scope}, targetsOfPod),
-  deployment: (cluster, scope) =>
-    listAll(cluster, {api: 'apps/v1', resource: 'deployments', ...scope}, targetsOfDeployment),
+function list(cluster: Cluster, kind: ListedKind, scope: Scope): Promise<ListedTarget[]> {
+  if (kind === 'pod')
+    return listAll(
+      cluster,
+      {api: 'v1', resource: 'pods', fieldSelector: 'status.phase=Running', ...scope},
+      targetsOfPod,
+    )
+  const {api, resource} = workloadKinds[kind]
+  return listAll(cluster, {api, resource, ...scope}, (object: Workload) => targetOfWorkload(kind, object))
 }
 
 function targetsOfPod({metadata, status}: Pod): ListedTarget[] {
@@ -93,15 +104,27 @@ function targetsOfPod({metadata, status}: Pod): ListedTarget[] {
   return containers.map(({name}) => ({...pod, path: `${pod.path}/container/${name}`}))
 }
 
-function targetsOfDeployment({metadata, spec, status}: Deployment): ListedTarget[] {
-  const available = status?.availableReplicas ?? 0
-  if (available < 1 || metadata?.deletionTimestamp || !metadata?.name) return []
-  return [
-    {
-      path: `deployment/${metadata.name}`,
-      kind: 'deployment',
-      ready: `${available}/${spec?.replicas ?? 1}`,
-      createdAt: metadata.creationTimestamp,
-    },
-  ]
+function targetOfWorkload(kind: WorkloadKind, {metadata, spec, status}: Workload): ListedTarget[] {
+  const counts = available[kind]({spec, status})
+  if (!counts || metadata?.deletionTimestamp || !metadata?.name) return []
+  return [{path: `${kind}/${metadata.name}`, kind, ready: counts, createdAt: metadata.creationTimestamp}]
+}
+
+type Counting = (object: Pick<Workload, 'spec' | 'status'>) => string | undefined
+
+/** Pods that are available of those that there should be, in one text; undefined when there is none to take. */
+const replicas: Counting = ({spec, status}) =>
+  status?.availableReplicas ? `${status.availableReplicas}/${spec?.replicas ?? 1}` : undefined
+
+const available: Record<WorkloadKind, Counting> = {
+  deployment: replicas,
+  rollout: replicas,
+  replicaset: replicas,
+  statefulset: replicas,
+  daemonset: ({status}) =>
+    status?.numberAvailable ? `${status.numberAvailable}/${status.desiredNumberScheduled ?? 0}` : undefined,
+  job: ({status}) => (status?.ready ? `${status.ready}/${Number(status.active ?? 0)}` : undefined),
+  cronjob: ({status}) => (Array.isArray(status?.active) && status.active.length > 0 ? '-' : undefined),
+  // Its pods are not counted: that would be a question for each.
+  service: ({spec}) => (Object.keys(spec?.selector ?? {}).length > 0 ? '-' : undefined),
 }

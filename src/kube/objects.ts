@@ -38,13 +38,20 @@ export interface Container {
   name: string
   image?: string
   ports?: {name?: string; containerPort: number}[]
+  env?: object[]
+  envFrom?: object[]
   readinessProbe?: Probe
   livenessProbe?: Probe
 }
 
 export interface Pod {
   metadata?: ObjectMeta
-  spec?: {nodeName?: string; shareProcessNamespace?: boolean; containers?: Container[]}
+  spec?: {
+    nodeName?: string
+    shareProcessNamespace?: boolean
+    containers?: Container[]
+    ephemeralContainers?: {name: string; image?: string}[]
+  }
   status?: {
     phase?: string
     reason?: string
@@ -53,18 +60,13 @@ export interface Pod {
     conditions?: {type: string; status: string; reason?: string; message?: string}[]
     containerStatuses?: ContainerStatus[]
     initContainerStatuses?: ContainerStatus[]
+    ephemeralContainerStatuses?: ContainerStatus[]
   }
 }
 
 export interface LabelSelector {
   matchLabels?: Record<string, string>
   matchExpressions?: {key: string; operator: string; values?: string[]}[]
-}
-
-export interface Deployment {
-  metadata?: ObjectMeta
-  spec?: {replicas?: number; selector?: LabelSelector}
-  status?: {availableReplicas?: number}
 }
 
 export interface KubeEvent {
@@ -89,6 +91,8 @@ export interface WatchEvent<T> {
 
 /** An answer of the API server that is not a success. */
 export interface Status {
+  /** `Status`; absent where something else than an API server answered. */
+  kind?: string
   message?: string
   reason?: string
   code?: number

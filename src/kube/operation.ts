@@ -1,6 +1,6 @@
 /** What a request does, in the terms of Kubernetes permissions: one description gives the path and the words of errors. */
 export interface Operation {
-  verb: 'get' | 'list' | 'watch' | 'create' | 'delete'
+  verb: 'get' | 'list' | 'watch' | 'create' | 'update' | 'delete'
   /** API group with version, for example `apps/v1`; `v1` for the core group. */
   api: string
   /** Resource, with its subresource: `pods`, `pods/log`. */

@@ -1,84 +1,112 @@
-import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
-import {agentContainer} from './agent-job.ts'
+import {MirrordError} from '../errors/mirrord-error.ts'
+import {agentStatus, podGone, situationOf, type Agent} from './agent-lifecycle.ts'
 import type {ContainerStatus, Pod} from './objects.ts'
+import {rejections, scheduling, waiting, type Obstacle} from './obstacle-table.ts'
+import {obstacleError, recognise} from './obstacles.ts'
 import {containerReason} from './readiness.ts'
 
-/** Reasons with which a kubelet says that a container will not start by waiting, and what each means for the user. */
-const waitingReasons: Record<string, Pick<ErrorReport, 'code' | 'next'>> = {
-  ErrImagePull: imagePull(),
-  ImagePullBackOff: imagePull(),
-  RegistryUnavailable: imagePull(),
-  ErrImageNeverPull: {
-    code: 'AGENT_IMAGE_PULL',
-    next: ['The image is not on the node and image_pull_policy is "Never": load it there, or let it be pulled.'],
-  },
-  InvalidImageName: {code: 'AGENT_IMAGE_NAME', next: ['Correct agent.image: it is no image reference.']},
-  ImageInspectError: {code: 'AGENT_IMAGE_START', next: ['Check the image on the node.']},
-  CreateContainerConfigError: {code: 'AGENT_IMAGE_START', next: ['Check the settings of the section "agent".']},
-  CreateContainerError: {code: 'AGENT_IMAGE_START', next: ['Check that the image holds /mirrord-agent.']},
-  RunContainerError: {code: 'AGENT_IMAGE_START', next: ['Check that the image holds /mirrord-agent.']},
-}
-
-function imagePull(): Pick<ErrorReport, 'code' | 'next'> {
-  return {
-    code: 'AGENT_IMAGE_PULL',
-    next: [
-      'Check agent.image (--agent-image): registry, name and tag.',
-      'A private registry needs agent.image_pull_secrets; a node without access to it needs a mirror of the image.',
-    ],
-  }
-}
-
 /** Why the agent pod can never become ready, or undefined while it still may (agent.md 2.8, and more reasons). */
-export function fatalState(pod: Pod): MirrordError | undefined {
-  const status = agentStatus(pod)
-  const {waiting, terminated} = status?.state ?? {}
-  const known = waiting?.reason === undefined ? undefined : waitingReasons[waiting.reason]
-  if (known) {
-    return new MirrordError({
-      ...known,
-      exit: 'agentImage',
-      what:
-        known.code === 'AGENT_IMAGE_PULL'
-          ? `The agent image ${status?.image || image(pod)} cannot be pulled.`
-          : `The agent image ${status?.image || image(pod)} cannot be started.`,
-      why: `The kubelet says ${waiting?.reason}${waiting?.message ? `: ${waiting.message}` : ''}.`,
-    })
-  }
+export function fatalState(pod: Pod, agent: Agent): MirrordError | undefined {
+  const status = agentStatus(pod, agent)
+  const waits = waitingObstacle(status)
+  if (waits && !waits.obstacle.passing) return waitingError(waits, status, agent)
+  const refused = unscheduled(pod)
+  if (refused && agent.kind === 'job' && hopeless(refused, agent))
+    return obstacleError(refused.obstacle!, situationOf(agent), refused.text)
   const phase = pod.status?.phase
+  const {terminated} = status?.state ?? {}
   if (terminated && ['StartError', 'ContainerCannotRun'].includes(terminated.reason ?? '')) {
     return new MirrordError({
       code: 'AGENT_IMAGE_START',
       exit: 'agentImage',
-      what: `The agent image ${status?.image || image(pod)} cannot be started.`,
+      what: `The agent image ${status?.image || agent.image} cannot be started.`,
       why: terminated.message ?? `The kubelet says ${terminated.reason}.`,
-      next: ['Check that the image holds /mirrord-agent for the architecture of the node.'],
+      next: ['Check that the image of agent.image holds /mirrord-agent for the architecture of the node.'],
     })
   }
-  if (phase === 'Failed' || phase === 'Succeeded' || terminated) return ended(pod, status)
+  if (agent.kind === 'ephemeral') {
+    if (terminated) return ended(status)
+    const over = phase === 'Failed' || phase === 'Succeeded' || pod.metadata?.deletionTimestamp !== undefined
+    return over ? podGone(agent.pod, agent.namespace) : undefined
+  }
+  if (phase === 'Failed' || phase === 'Succeeded' || terminated) return rejected(pod, agent) ?? ended(status)
   if (pod.metadata?.deletionTimestamp) return deleted()
   return undefined
 }
 
-function ended(pod: Pod, status: ContainerStatus | undefined): MirrordError {
+interface Found<Text extends Obstacle | undefined> {
+  obstacle: Text
+  text: string
+}
+
+/** What the kubelet says while it cannot start the container, where that is known to be an obstacle. */
+function waitingObstacle(status: ContainerStatus | undefined): Found<Obstacle> | undefined {
+  const {reason, message} = status?.state?.waiting ?? {}
+  if (reason === undefined) return undefined
+  const text = message ? `${reason}: ${message}` : reason
+  const obstacle = recognise(waiting, text)
+  return obstacle && {obstacle, text}
+}
+
+function waitingError(
+  {obstacle, text}: Found<Obstacle>,
+  status: ContainerStatus | undefined,
+  agent: Agent,
+): MirrordError {
+  const image = `The agent image ${status?.image || agent.image} cannot be`
+  const what = obstacle.what.replace(/^The agent image cannot be/, image)
+  const named = obstacle.code === 'AGENT_IMAGE_NAME' || obstacle.code === 'AGENT_IMAGE_START'
+  return obstacleError(
+    {...obstacle, what: named ? `${image} started.` : what},
+    situationOf(agent),
+    `The kubelet says ${text.replace(/\.$/, '')}.`,
+  )
+}
+
+/** What the scheduler says of a pod that it has no node for. */
+function unscheduled({status}: Pod): Found<Obstacle | undefined> | undefined {
+  const condition = status?.conditions?.find(({type, status}) => type === 'PodScheduled' && status === 'False')
+  if (!condition) return undefined
+  const text = condition.message ?? condition.reason ?? 'it was not said why'
+  return {obstacle: recognise(scheduling, text), text}
+}
+
+/**
+ * Whether no waiting helps: a full node, unless the configuration says to wait; and labels that no node has, where the
+ * agent must be on the target's node, which is there already.
+ */
+function hopeless({obstacle, text}: Found<Obstacle | undefined>, agent: Agent & {kind: 'job'}): boolean {
+  if (agent.targetless) return false
+  if (obstacle?.code === 'AGENT_NODE_FULL') return !agent.waitsForPlace
+  const [, nodes, unmatched] = /^0\/(\d+) nodes are available: (\d+) node/.exec(text) ?? []
+  return obstacle?.code === 'AGENT_NODE_SELECTOR' && nodes !== undefined && nodes === unmatched
+}
+
+/** The node has refused the pod as a whole, or ended it. */
+function rejected(pod: Pod, agent: Agent): MirrordError | undefined {
   const {reason, message} = pod.status ?? {}
-  if (reason) {
-    return new MirrordError({
-      code: 'AGENT_REJECTED',
-      exit: 'agentScheduling',
-      what: `The node rejected or ended the agent pod: ${reason}.`,
-      why: message,
-      next: ['Free capacity on the node of the target, or lower agent.resources.'],
-    })
-  }
+  if (!reason) return undefined
+  const obstacle = recognise(rejections, reason)
+  const why = message ? `${reason}: ${message}` : `${reason}.`
+  if (obstacle) return obstacleError(obstacle, situationOf(agent), why)
+  return new MirrordError({
+    code: 'AGENT_REJECTED',
+    exit: 'agentScheduling',
+    what: `The node rejected or ended the agent pod: ${reason}.`,
+    why: message,
+    next: ['Free capacity on the node of the target, or lower agent.resources.', 'Or choose a pod on another node.'],
+  })
+}
+
+function ended(status: ContainerStatus | undefined): MirrordError {
   const killed = status?.state?.terminated?.reason === 'OOMKilled'
   return new MirrordError({
-    code: 'AGENT_ENDED',
-    exit: 'agentScheduling',
-    what: 'The agent ended before it was ready.',
+    code: killed ? 'AGENT_OUT_OF_MEMORY' : 'AGENT_ENDED',
+    exit: 'agentEnded',
+    what: killed ? 'The agent was killed: it had used up its memory.' : 'The agent ended before it was ready.',
     why: status ? `Its container ${containerReason(status)}.` : undefined,
     next: killed
-      ? ['Raise agent.resources.limits.memory.']
+      ? ['Raise agent.resources.limits.memory (by default 512Mi).']
       : ['Read its last log lines below.', 'Where they tell of missing rights, try agent.privileged: true.'],
   })
 }
@@ -94,50 +122,84 @@ export function deleted(): MirrordError {
   })
 }
 
-/** The error for an agent that was not ready in time, from what its pod shows. */
-export function timedOut(pod: Pod | undefined, seconds: number): MirrordError {
+/** The error for an agent that was not ready in time, from what its pod shows, or why there is none, or why it was not reached. */
+export function timedOut(
+  pod: Pod | undefined,
+  agent: Agent,
+  seconds: number,
+  {refused, unreached}: {refused?: MirrordError; unreached?: MirrordError},
+): MirrordError {
   const more = 'Raise agent.startup_timeout (--agent-startup-timeout) if it only needs longer.'
-  const unscheduled = pod?.status?.conditions?.find(({type, status}) => type === 'PodScheduled' && status === 'False')
   const what = `The agent was not ready within ${seconds} seconds.`
+  const late = ({report}: MirrordError) =>
+    new MirrordError({...report, what: `${report.what} That did not change within ${seconds} seconds.`})
   if (!pod) {
-    const next = ['Look at the events below: a quota or a policy may refuse the pod.', more]
+    if (refused) return late(refused)
     return new MirrordError({
       code: 'AGENT_NO_POD',
       exit: 'agentScheduling',
       what,
-      why: "The cluster created no pod for the agent's Job.",
-      next,
+      why: "The cluster created no pod for the agent's Job, and no event says why.",
+      next: [
+        `A policy or a quota may refuse it: let somebody who may read events look (kubectl get events -n ${agent.namespace}).`,
+        more,
+      ],
     })
   }
-  if (unscheduled) {
+  const status = agentStatus(pod, agent)
+  const waits = waitingObstacle(status)
+  if (waits) return late(waitingError(waits, status, agent))
+  const place = unscheduled(pod)
+  if (place?.obstacle) return late(obstacleError(place.obstacle, situationOf(agent), place.text))
+  if (place) {
     return new MirrordError({
       code: 'AGENT_UNSCHEDULABLE',
       exit: 'agentScheduling',
       what,
-      why: `It could not be scheduled: ${unscheduled.message ?? unscheduled.reason}`,
+      why: `It could not be scheduled: ${place.text}`,
       next: ["The agent must run on the target's node: free capacity there, or lower agent.resources.", more],
     })
   }
-  return new MirrordError({code: 'AGENT_TIMEOUT', exit: 'agentScheduling', what, why: podState(pod), next: [more]})
+  if (unreached && pod.status?.phase === 'Running') {
+    const {report} = unreached
+    return new MirrordError(
+      {
+        ...report,
+        code: 'AGENT_UNREACHABLE',
+        exit: 'clusterUnreachable',
+        what: `The agent runs, and was not reached within ${seconds} seconds.`,
+        why: [report.what, report.why].filter((part) => part !== undefined).join(' '),
+      },
+      {cause: unreached},
+    )
+  }
+  const hidden = agent.kind === 'ephemeral' && agent.inMesh && status?.state?.running
+  return new MirrordError({
+    code: 'AGENT_TIMEOUT',
+    exit: 'agentScheduling',
+    what,
+    why: podState(pod, agent),
+    next: hidden
+      ? ['The sidecar of the service mesh may keep connections from it: set agent.exclude_from_mesh: true.', more]
+      : [more],
+  })
 }
 
 /** The state of the agent pod in one sentence, for messages and progress. */
-export function podState(pod: Pod): string {
-  const status = agentStatus(pod)
+export function podState(pod: Pod, agent: Agent): string {
+  const status = agentStatus(pod, agent)
+  if (agent.kind === 'ephemeral') return `The agent's container ${status ? inWords(status) : 'has no state yet'}.`
   const container = status ? `; its container ${containerReason(status)}` : ''
+  const place = unscheduled(pod)
+  if (place) return `The agent pod is not scheduled: ${place.text}`
   return `The agent pod is ${pod.status?.phase ?? 'without a phase'}${container}.`
 }
 
 /** Whether the agent's container has started at least once, so that it has a log. */
-export function hasLog(pod: Pod): boolean {
-  const {state} = agentStatus(pod) ?? {}
+export function hasLog(pod: Pod, agent: Agent): boolean {
+  const {state} = agentStatus(pod, agent) ?? {}
   return Boolean(state?.running ?? state?.terminated)
 }
 
-function agentStatus(pod: Pod): ContainerStatus | undefined {
-  return pod.status?.containerStatuses?.find(({name}) => name === agentContainer)
-}
-
-function image(pod: Pod): string {
-  return pod.spec?.containers?.find(({name}) => name === agentContainer)?.image ?? ''
-}
+/** An ephemeral container has no probes: a running one is as ready as it will be. */
+const inWords = (status: ContainerStatus) => (status.state?.running ? 'runs' : containerReason(status))

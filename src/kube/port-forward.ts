@@ -1,8 +1,10 @@
 import type {ByteChannel} from '../protocol/channel.ts'
 import {readStatus} from './client.ts'
 import type {Cluster} from './cluster.ts'
-import {apiError, DeadlineError, transportError} from './errors.ts'
+import {apiError, DeadlineError, isStatus, transportError} from './errors.ts'
 import {pathOf, type Operation} from './operation.ts'
+import {withRetryAfter} from './retry.ts'
+import {isNoTunnel, noTunnel} from './tunnel-refusal.ts'
 import {HandshakeTimeout, openWebSocket, Refused, type ClientWebSocket} from './websocket.ts'
 
 /** A port of a pod. */
@@ -37,13 +39,24 @@ const closeTimeoutMs = 2000
 /**
  * Opens a channel to a port of a pod through the API server. Opening succeeds before the port is known to answer: only
  * an answer proves it; otherwise the channel closes with PortUnreachable. Handlers must be set in the same turn in which
- * the promise is awaited; nothing is read before. Errors are those of requests.
+ * the promise is awaited; nothing is read before. Errors are those of requests, and NO_TUNNEL (exit clusterUnreachable) where
+ * the server, or what is before it, opens no WebSockets.
  *
  * Version 4 of the channel protocol: each message begins with a channel number, each channel with two bytes that repeat
  * the port. There is no half-close, and the server reports the end about a second after the last data (tunnel.md 2), so
  * the protocol inside must carry its own end.
  */
 export async function openForward(cluster: Cluster, at: PodPort, signal?: AbortSignal): Promise<ForwardChannel> {
+  try {
+    return await open(cluster, at, signal)
+  } catch (error) {
+    // A token may have just expired: one new one, then the refusal counts.
+    if (!isStatus(error, 401) || !cluster.credentials.renew()) throw error
+    return open(cluster, at, signal)
+  }
+}
+
+async function open(cluster: Cluster, at: PodPort, signal?: AbortSignal): Promise<ForwardChannel> {
   signal?.throwIfAborted()
   const operation: Operation = {
     verb: 'get',
@@ -53,27 +66,28 @@ export async function openForward(cluster: Cluster, at: PodPort, signal?: AbortS
     name: at.pod,
   }
   const url = `${cluster.server.replace(/^http/, 'ws')}${pathOf(operation)}?ports=${at.port}`
-  let socket: ClientWebSocket
+  const request = await cluster.credentials.options()
   try {
-    socket = await openWebSocket(url, {
-      protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
-      request: await cluster.credentials.options(),
-      openTimeoutMs,
-      closeTimeoutMs,
-      signal,
-    })
+    const protocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io']
+    const socket = await openWebSocket(url, {protocols, request, openTimeoutMs, closeTimeoutMs, signal})
+    return channelOver(socket, at)
   } catch (error) {
     signal?.throwIfAborted()
     if (!(error instanceof Refused)) {
-      throw transportError(cluster, error instanceof HandshakeTimeout ? new DeadlineError(error.message) : error)
+      const late = error instanceof HandshakeTimeout
+      throw transportError(cluster, late ? new DeadlineError(error.message) : error, operation)
     }
     const {response} = error
-    const status = await readStatus(response).catch((failure: unknown) => {
-      throw transportError(cluster, failure)
-    })
-    throw apiError(cluster, operation, response.statusCode ?? 0, status)
+    const code = response.statusCode ?? 0
+    const timer = setTimeout(() => response.destroy(new DeadlineError('no end')), openTimeoutMs)
+    const status = await readStatus(response)
+      .catch((failure: unknown) => {
+        throw transportError(cluster, failure, operation)
+      })
+      .finally(() => clearTimeout(timer))
+    if (isNoTunnel(code, status)) throw await noTunnel(cluster, code, status)
+    throw withRetryAfter(apiError(cluster, operation, code, status), response)
   }
-  return channelOver(socket, at)
 }
 
 function channelOver(socket: ClientWebSocket, at: PodPort): ForwardChannel {

@@ -1,11 +1,5 @@
 /** Variables of ours that must not leak into the user's program: a credential, and what our launcher sets. */
-const OWN_VARIABLES = [
-  'MIRRORD_CI_API_KEY',
-  'MIRRORD_BINPATH',
-  'MIRRORD_REDIRECTED',
-  'MIRRORD_DISABLE_AUTOUPDATE',
-  'MIRRORD_KUBECONFIG_B64',
-]
+const OWN_VARIABLES = ['MIRRORD_CI_API_KEY', 'MIRRORD_BINPATH', 'MIRRORD_REDIRECTED', 'MIRRORD_KUBECONFIG_B64']
 
 /** `feature.env` as far as it concerns composing; selection happens in the agent. */
 export interface EnvironmentRules {

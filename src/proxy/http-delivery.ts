@@ -2,6 +2,7 @@ import http from 'node:http'
 import type net from 'node:net'
 import type {BodyFrame, ClientMessage, HeaderLine, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
 import type {Endpoint} from './addresses.ts'
+import type {Owned} from './agent-switch.ts'
 import {readToEnd} from './dial.ts'
 import type {FlowControl} from './flow.ts'
 import type {TrafficObserver} from './observer.ts'
@@ -74,6 +75,11 @@ export class HttpDelivery {
       default:
         return false
     }
+  }
+
+  /** The agent of these requests is gone: nobody takes their answers. */
+  lost(lost: Owned): void {
+    for (const [id, exchange] of [...this.#exchanges]) if (lost(id)) exchange.lost()
   }
 
   /** Resolves when what the program had written for each request was read. */
@@ -174,6 +180,13 @@ class Exchange {
   /** The agent is done with the exchange: after success, or because the original client went away. */
   close(): void {
     if (this.#upgraded) return this.#upgraded.close()
+    this.#finish()
+    this.#request?.destroy()
+  }
+
+  /** There is nobody to answer to. */
+  lost(): void {
+    this.#upgraded?.reset()
     this.#finish()
     this.#request?.destroy()
   }

@@ -2,6 +2,7 @@ import net from 'node:net'
 import type {ClientMessage, IncomingTraffic, NewTcpConnection} from '../protocol/index.ts'
 import {within} from '../util/time.ts'
 import type {Endpoint} from './addresses.ts'
+import type {Owned} from './agent-switch.ts'
 import {dial, readToEnd, type DialPorts} from './dial.ts'
 import type {FlowControl} from './flow.ts'
 import {HttpDelivery} from './http-delivery.ts'
@@ -104,6 +105,29 @@ export class IncomingProxy {
     if (port !== undefined && !this.#listeners.has(port) && this.#subscribed.delete(port)) this.#ports.unsubscribe(port)
   }
 
+  /** Another agent has taken over: it gets every subscription too. Resolves with the ports that it refuses, and why. */
+  async resubscribe(): Promise<{port: number; error: unknown}[]> {
+    const refused = await Promise.all(
+      this.subscribedPorts.map(async (port) => {
+        try {
+          await this.#ports.subscribe(port)
+          // Unsubscribed meanwhile, perhaps before the question.
+          if (!this.#subscribed.has(port)) this.#ports.unsubscribe(port)
+          return []
+        } catch (error) {
+          return this.#subscribed.has(port) ? [{port, error}] : []
+        }
+      }),
+    )
+    return refused.flat()
+  }
+
+  /** The agent of these connections is gone: they are reset, so that the program does not take them for complete ones. */
+  lost(lost: Owned): void {
+    for (const [id, {stream}] of [...this.#streams]) if (lost(id)) stream.reset()
+    this.#http.lost(lost)
+  }
+
   /** Ends every subscription; connections that are under way go on. */
   unsubscribeAll(): void {
     for (const port of this.#subscribed.keys()) this.#ports.unsubscribe(port)
@@ -199,6 +223,7 @@ export class IncomingProxy {
       flow,
     )
     this.#streams.set(connectionId, {stream, bytes: counter, http, socket})
+    if (pending.lost) return stream.reset()
     for (const bytes of pending.chunks) stream.receive(bytes)
     if (pending.closed) stream.close()
   }
@@ -228,6 +253,7 @@ export class IncomingProxy {
 class PendingStream {
   readonly chunks: Uint8Array[] = []
   closed = false
+  lost = false
 
   receive(bytes: Uint8Array): void {
     this.chunks.push(bytes)
@@ -235,5 +261,9 @@ class PendingStream {
 
   close(): void {
     this.closed = true
+  }
+
+  reset(): void {
+    this.closed = this.lost = true
   }
 }

@@ -2,6 +2,7 @@ import net from 'node:net'
 import {constants} from 'node:os'
 import type {ClientMessage, ConnectReply, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
+import type {Owned} from './agent-switch.ts'
 import {showEndpoint, type Endpoint} from './addresses.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
@@ -98,6 +99,11 @@ export class OutgoingTcpProxy {
   /** The agent's side of a connection is over. */
   closed(connectionId: Id): void {
     this.#streams.closed(connectionId)
+  }
+
+  /** The agent of these connections is gone. */
+  lost(lost: Owned): void {
+    this.#streams.reset(lost)
   }
 
   /** Closes the relays and resets what is still connected. */

@@ -2,6 +2,7 @@ import dgram from 'node:dgram'
 import {readFileSync} from 'node:fs'
 import type {ClientMessage, DaemonConnect} from '../protocol/index.ts'
 import type {ConnectAnswer, ConnectRequest} from '../trap/types.ts'
+import type {Owned} from './agent-switch.ts'
 import {showEndpoint, type Endpoint} from './addresses.ts'
 import {DnsWatch} from './dns-watch.ts'
 import {connectErrno} from './errno.ts'
@@ -172,6 +173,11 @@ export class OutgoingUdpProxy {
     const receiver = this.#receivers.get(connectionId)
     this.#receivers.delete(connectionId)
     receiver?.closed()
+  }
+
+  /** The agent of these sockets is gone: the next datagram opens another one. */
+  lost(lost: Owned): void {
+    for (const id of [...this.#receivers.keys()]) if (lost(id)) this.closed(id)
   }
 
   close(): void {

@@ -12,6 +12,7 @@ import {
 } from '../protocol/index.ts'
 import type {UnixConnectAnswer, UnixConnectRequest} from '../trap/types.ts'
 import {frame, FrameReader} from '../util/frames.ts'
+import type {Owned} from './agent-switch.ts'
 import {connectErrno} from './errno.ts'
 import type {FlowControl} from './flow.ts'
 import {unobserved, type TrafficObserver} from './observer.ts'
@@ -110,6 +111,12 @@ export class OutgoingUnixProxy {
   /** The agent's side of a connection is over. False: it is none of these. */
   closed(kind: OutgoingKind, connectionId: Id): boolean {
     return this.#of(kind)?.closed(connectionId) ?? false
+  }
+
+  /** The agent of these connections is gone. */
+  lost(lost: Owned): void {
+    this.#streams.reset(lost)
+    this.#seqpackets.reset(lost)
   }
 
   /** Removes the relays and ends what is still connected. */

@@ -1,5 +1,6 @@
 import type net from 'node:net'
 import type {ClientMessage, DaemonConnect} from '../protocol/index.ts'
+import type {Owned} from './agent-switch.ts'
 import type {FlowControl} from './flow.ts'
 import {uncounted, type ByteCounter} from './observer.ts'
 import {TunnelStream} from './tunnel-stream.ts'
@@ -75,6 +76,7 @@ export class TunnelStreams {
     )
     this.#streams.set(connectionId, {stream, framing, bytes: counter})
     if (!(early?.stream instanceof EarlyData)) return
+    if (early.stream.lost) return stream.reset()
     for (const bytes of early.stream.chunks) stream.receive(bytes)
     if (early.stream.closed) stream.close()
   }
@@ -102,9 +104,9 @@ export class TunnelStreams {
     return entry !== undefined
   }
 
-  /** Resets what is still connected. */
-  reset(): void {
-    for (const {stream} of this.#streams.values()) stream.reset()
+  /** Resets what is still connected, or what of it is lost. */
+  reset(lost: Owned = () => true): void {
+    for (const [id, {stream}] of this.#streams) if (lost(id)) stream.reset()
   }
 
   #send(value: Extract<ClientMessage, {type: 'SeqpacketOutgoing'}>['value']): boolean {
@@ -120,6 +122,7 @@ export class TunnelStreams {
 class EarlyData {
   readonly chunks: Uint8Array[] = []
   closed = false
+  lost = false
 
   receive(bytes: Uint8Array): void {
     this.chunks.push(bytes)
@@ -130,6 +133,6 @@ class EarlyData {
   }
 
   reset(): void {
-    this.closed = true
+    this.closed = this.lost = true
   }
 }

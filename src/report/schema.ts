@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {LATENCY_BOUNDS_MS, OTHER, REPORT_FORMAT} from './format.ts'
 
 // The session's own process builds reports without zod: what both need is in format.ts.

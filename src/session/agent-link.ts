@@ -1,10 +1,11 @@
 import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
 import {
   connectAgent,
-  createAgentJob,
-  deleteAgentJob,
+  createAgent,
+  deleteAgent,
   waitForAgentGone,
-  type AgentJob,
+  type Agent,
+  type AgentOwner,
   type Cluster,
   type ResolvedTarget,
 } from '../kube/index.ts'
@@ -14,9 +15,12 @@ import {within} from '../util/time.ts'
 import {agentLost, agentRefused} from './failures.ts'
 import type {Log} from './log.ts'
 
+/** A connection that hangs is found within two of these. */
+const MAX_PING_SECONDS = 7
+
 /** A running agent with one open connection to it. */
 export interface AgentLink {
-  job: AgentJob
+  job: Agent
   pod: string
   connection: ClientSession
 }
@@ -26,6 +30,7 @@ export interface AgentRequest {
   config: Config
   target?: ResolvedTarget
   sessionId: string
+  owner?: AgentOwner
   signal: AbortSignal
 }
 
@@ -39,13 +44,14 @@ export async function startAgent(
   log: Log,
   onWaiting: (text: string) => void = () => {},
 ): Promise<AgentLink> {
-  const {config, target, sessionId, signal} = request
+  const {config, target, sessionId, owner, signal} = request
   const namespace = agentNamespace(cluster, config, target)
-  const job = await createAgentJob(cluster, {target, agent: config.agent, sessionId, namespace}, {signal})
+  const job = await createAgent(cluster, {target, agent: config.agent, sessionId, owner, namespace}, {signal})
   log(`agent: job ${job.namespace}/${job.name} created`)
   const {pod, answer, attempts} = await connectAgent(cluster, job, {
     timeoutMs: config.agent.startup_timeout * 1000,
-    handshake: (channel) => handshake(channel, config.internal_proxy.ping_interval * 1000),
+    handshake: (channel) =>
+      handshake(channel, Math.min(MAX_PING_SECONDS, Math.max(1, config.internal_proxy.ping_interval)) * 1000),
     onProgress: (state) => {
       log(`agent: ${state}`)
       onWaiting(`Starting the agent: ${state}`)
@@ -94,8 +100,8 @@ export async function agentAnswers(connection: ClientSession, timeoutMs: number)
 }
 
 /** Deletes the agent and waits until its pod is gone: its redirect rules are gone with it. */
-export async function endAgent(cluster: Cluster, job: AgentJob, timeoutMs: number): Promise<boolean> {
-  await deleteAgentJob(cluster, job)
+export async function endAgent(cluster: Cluster, job: Agent, timeoutMs: number): Promise<boolean> {
+  await deleteAgent(cluster, job)
   return waitForAgentGone(cluster, job, {timeoutMs})
 }
 

@@ -2,6 +2,7 @@ import {
   containerName,
   findContainer,
   labelOf,
+  mountPoints,
   ownVariables,
   programOf,
   readImage,
@@ -95,6 +96,7 @@ export function containerPaths({line, image, argv}: ContainerProgram): PathConte
     temporary: '/tmp',
     // A name is found by the trap, which takes each process's executable for local anyway.
     executable: program.startsWith('/') ? program : '/.mirrord-trap',
+    mounts: mountPoints(line),
   }
 }
 

@@ -28,6 +28,8 @@ export type ControlReply = {type: 'status'; record: SessionRecord; live?: LiveFi
 /** What a session that has ended tells those that stopped it: it may have removed its directory by then. */
 export interface LastWord {
   failure?: ErrorReport
+  /** What it could not undo, and who does. */
+  warnings?: readonly string[]
   /** Its `report.json`. */
   report?: string
 }

@@ -5,6 +5,7 @@ import {DnsRelay} from '../proxy/dns-relay.ts'
 import type {PathContext} from '../proxy/files/default-paths.ts'
 import {FileProxy, type Unsaved} from '../proxy/files/file-proxy.ts'
 import {fileRules} from '../proxy/files/rules.ts'
+import {AgentSwitch} from '../proxy/agent-switch.ts'
 import {SubscriptionRefused} from '../proxy/errno.ts'
 import {FlowControl} from '../proxy/flow.ts'
 import {unobserved, type TrafficObserver} from '../proxy/observer.ts'
@@ -14,8 +15,9 @@ import {OutgoingUdpProxy} from '../proxy/outgoing-udp.ts'
 import {OutgoingUnixProxy} from '../proxy/outgoing-unix.ts'
 import {pickLoopbackAddress, SourcePorts, type Endpoint} from '../proxy/addresses.ts'
 import {nameservers, withDnsHosts, withNameserver} from '../proxy/resolver-files.ts'
-import type {ClientSession} from '../protocol/index.ts'
+import type {ClientSession, ConnectionError} from '../protocol/index.ts'
 import type {FileOptions, Trap} from '../trap/trap.ts'
+import type {RemoteAgent} from './remote.ts'
 import type {LiveFigures} from './state.ts'
 
 /** Files of the pod that name resolution reads. */
@@ -27,7 +29,7 @@ export interface ResolverFiles {
 /** Where the program runs: beside us, in a container as its root, or in one as another user of this machine than we. */
 export type Place = 'here' | 'container' | 'container-user'
 
-/** The client half of everything that goes through the agent, wired to one connection. */
+/** The client half of everything that goes through the agent, or through those that follow it. */
 export class DataPlane {
   /** The session's own loopback address; connections to it are never intercepted. */
   readonly address = pickLoopbackAddress()
@@ -37,7 +39,7 @@ export class DataPlane {
   readonly tcp: OutgoingTcpProxy
   readonly udp: OutgoingUdpProxy
   readonly unix: OutgoingUnixProxy
-  readonly #agent: ClientSession
+  readonly #agents: AgentSwitch
   readonly #warn: (text: string) => void
   /** Private; of a container the part that it sees. */
   readonly directory: string
@@ -58,18 +60,35 @@ export class DataPlane {
     observer: TrafficObserver = unobserved,
     place: Place = 'here',
   ) {
-    this.#agent = agent
     this.#observer = observer
     this.#warn = warn
     this.directory = directory
     this.#place = place
     this.#makeDirectory(directory)
-    const flow = new FlowControl({pause: () => agent.connection.pause(), resume: () => agent.connection.resume()})
-    const send: ClientSession['send'] = (message) => agent.send(message)
+    const agents = new AgentSwitch(agent, {
+      steal: (message) => this.incoming.receive(message),
+      outgoingRead: (kind, id, bytes) => {
+        if (this.unix.read(kind, id, bytes)) return
+        if (kind === 'TcpOutgoing') this.tcp.read(id, bytes)
+        else if (kind === 'UdpOutgoing') this.udp.read(id, bytes)
+      },
+      outgoingClosed: (kind, id) => {
+        if (this.unix.closed(kind, id)) return
+        if (kind === 'TcpOutgoing') this.tcp.closed(id)
+        else if (kind === 'UdpOutgoing') this.udp.closed(id)
+      },
+      drained: () => flow.drained(),
+      lost: (owned) => {
+        for (const proxy of [this.incoming, this.tcp, this.udp, this.unix]) proxy.lost(owned)
+      },
+    })
+    this.#agents = agents
+    const flow = new FlowControl({pause: () => agents.pause(), resume: () => agents.resume()})
+    const send: ClientSession['send'] = (message) => agents.send(message)
     const ip = ({address, port}: Endpoint) => ({type: 'Ip' as const, value: {ip: address, port}})
     this.tcp = new OutgoingTcpProxy({
       address: this.address,
-      connect: (remote, accept) => agent.connectTcp(ip(remote), accept),
+      connect: (remote, accept) => agents.connectTcp(ip(remote), accept),
       send,
       flow,
       warn,
@@ -77,7 +96,7 @@ export class DataPlane {
     })
     this.udp = new OutgoingUdpProxy({
       address: this.address,
-      connect: (remote, accept) => agent.connectUdp(ip(remote), accept),
+      connect: (remote, accept) => agents.connectUdp(ip(remote), accept),
       send,
       flow,
       warn,
@@ -86,8 +105,8 @@ export class DataPlane {
     this.unix = new OutgoingUnixProxy({
       directory,
       shared: place !== 'here',
-      connectStream: (address, accept) => agent.connectTcp(address, accept),
-      connectSeqpacket: (address, accept) => agent.connectSeqpacket(address, accept),
+      connectStream: (address, accept) => agents.connectTcp(address, accept),
+      connectSeqpacket: (address, accept) => agents.connectSeqpacket(address, accept),
       send,
       flow,
       warn,
@@ -99,27 +118,40 @@ export class DataPlane {
       send,
       flow,
       subscribe: async (port) => {
-        const result = await agent.subscribeSteal(port)
+        const result = await agents.subscribeSteal(port)
         if (result.type === 'Err') throw new SubscriptionRefused(result.value)
       },
-      unsubscribe: (port) => void agent.unsubscribe('steal', port),
+      unsubscribe: (port) => agents.unsubscribeSteal(port),
       registerPeer: async (source, peer, local) => this.trap?.registerPeer(source, peer, local),
       forgetPeer: (source) => this.trap?.forgetPeer(source),
       warn,
       observer,
     })
-    agent.onDrain = () => flow.drained()
-    agent.handlers.steal = (message) => this.incoming.receive(message)
-    agent.handlers.outgoingRead = (kind, id, bytes) => {
-      if (this.unix.read(kind, id, bytes)) return
-      if (kind === 'TcpOutgoing') this.tcp.read(id, bytes)
-      else if (kind === 'UdpOutgoing') this.udp.read(id, bytes)
-    }
-    agent.handlers.outgoingClosed = (kind, id) => {
-      if (this.unix.closed(kind, id)) return
-      if (kind === 'TcpOutgoing') this.tcp.closed(id)
-      else if (kind === 'UdpOutgoing') this.udp.closed(id)
-    }
+  }
+
+  /** The agent that works now, for what is read of the target once. */
+  get agent(): RemoteAgent {
+    return this.#agents
+  }
+
+  /**
+   * Another agent takes over: from now on it gets every new request, and the subscriptions. Resolves, when it has them, with the
+   * ports that it refuses; rejects with its ConnectionError. What was begun with the one before goes on until that one is `lost`.
+   */
+  async takeOver(agent: ClientSession): Promise<{port: number; error: unknown}[]> {
+    this.#agents.attach(agent)
+    const [refused] = await Promise.all([this.incoming.resubscribe(), this.#files?.agentReplaced()])
+    return refused
+  }
+
+  /** An agent's connection has ended: everything that was begun with it is over, and what is new waits for the next one. */
+  lost(agent: ClientSession): void {
+    this.#agents.detach(agent)
+  }
+
+  /** There will be no other agent: what waits for one fails. */
+  giveUp(reason: ConnectionError): void {
+    this.#agents.end(reason)
   }
 
   #makeDirectory(directory: string): void {
@@ -174,7 +206,7 @@ export class DataPlane {
     const directory = path.join(this.directory, 'remote')
     this.#makeDirectory(directory)
     this.#files = new FileProxy({
-      agent: this.#agent,
+      agent: this.#agents,
       directory,
       classify: rules.classify,
       map: rules.map,
@@ -220,7 +252,7 @@ export class DataPlane {
   /** Tells the agent to stop redirecting. */
   unsubscribeAll(): void {
     this.incoming.unsubscribeAll()
-    this.#agent.connection.flush()
+    this.#agents.flush()
   }
 }
 

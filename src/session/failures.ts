@@ -67,6 +67,16 @@ export function agentLost(reason: string, detail?: string): ErrorReport {
   }
 }
 
+/** What `ci stop` says of an agent that it could not delete. */
+export function agentLeft(
+  {kind, name, namespace}: {kind: string; name: string; namespace: string},
+  error: unknown,
+): string {
+  const object = kind === 'job' ? 'Job' : 'container'
+  const why = (error as Error).message.replace(/[.!]?$/, '.')
+  return `The agent's ${object} "${name}" in the namespace "${namespace}" could not be deleted: it ends by itself, now that nobody is connected. ${why}`
+}
+
 /** Files that the program wrote could not be brought to the target; they are kept in `folder`. */
 export function filesUnsaved(files: readonly {path: string; reason: string}[], folder: string): ErrorReport {
   return {
@@ -171,9 +181,15 @@ export function startFailure(
       {
         code: executable ? 'PROGRAM_NOT_EXECUTABLE' : 'PROGRAM_NOT_FOUND',
         exit: 'programNotFound',
-        what: `The program "${name}" cannot be executed.`,
+        what: container
+          ? `The program of the container "${name}" ${executable ? 'cannot be executed' : 'was not found'}.`
+          : `The program "${name}" cannot be executed.`,
         why: error.message,
-        next: ['Check that the file was built for this machine, and that the interpreter of its first line exists.'],
+        next: [
+          container
+            ? 'Check the command, the entrypoint and the PATH of the image, and that it has the interpreter of a script.'
+            : 'Check that the file was built for this machine, and that the interpreter of its first line exists.',
+        ],
       },
       {cause: error},
     )

@@ -1,4 +1,5 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {compareTexts} from '../util/compare-texts.ts'
 import {knownRecord} from './known-record.ts'
 import {isRunning} from './liveness.ts'
 import type {SessionDirectory, SessionRecord, SessionStore} from './state.ts'
@@ -18,7 +19,7 @@ export async function findSessions(store: SessionStore, name?: string): Promise<
     const record = await knownRecord(directory)
     return record ? [{directory, record}] : []
   })
-  const all = (await Promise.all(known)).flat().sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt))
+  const all = (await Promise.all(known)).flat().sort((a, b) => compareTexts(a.record.createdAt, b.record.createdAt))
   const named = all.filter(({record}) => name === undefined || record.name === name || record.id === name)
   if (name !== undefined && named.length === 0) throw notFound(name, [...new Set(all.map(({record}) => record.name))])
   return inOrder(named)

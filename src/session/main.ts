@@ -31,6 +31,7 @@ readLines<LaunchRequest>(
 
 function launch(spec: SessionSpec): void {
   const log = logTo(outputFile(spec.outputDirectory ?? spec.directory, 'mirrord.log'), spec.config.ci.log_max)
+  for (const note of spec.notes ?? []) log(`before: ${note}`)
   const emit = (event: LaunchEvent) => {
     writeLine(pipe, event)
     if (event.type !== 'ready' || !running || running.ready) return

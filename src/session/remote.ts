@@ -1,11 +1,27 @@
-import type {ClientSession} from '../protocol/index.ts'
+import {ConnectionError, type ClientSession} from '../protocol/index.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
 
 /** More than any resolver file; a larger one is not what we take it for. */
 const MAX_FILE = 1024 * 1024
+/** More agents than this are not lost within a start by chance. */
+const ATTEMPTS = 5
+
+/** What is asked here; when an agent is lost in the middle, another one may answer. */
+export type RemoteAgent = Pick<ClientSession, 'fileRequest' | 'closeFile' | 'getEnv'>
 
 /** Reads a small text file of the target; undefined when the target has no such file. Errors: MirrordError REMOTE_FILE. */
-export async function readRemoteFile(agent: ClientSession, path: string): Promise<string | undefined> {
+export async function readRemoteFile(agent: RemoteAgent, path: string): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readOnce(agent, path)
+    } catch (error) {
+      // Its descriptor went with the agent that had the file open.
+      if (!(error instanceof ConnectionError) || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function readOnce(agent: RemoteAgent, path: string): Promise<string | undefined> {
   const openOptions = {read: true, write: false, append: false, truncate: false, create: false, createNew: false}
   const opened = await agent.fileRequest({type: 'Open', value: {path, openOptions}})
   if (opened.type === 'Err') {
@@ -32,7 +48,7 @@ export async function readRemoteFile(agent: ClientSession, path: string): Promis
 
 /** The variables of the target that the patterns select. Errors: MirrordError REMOTE_ENVIRONMENT. */
 export async function readRemoteEnvironment(
-  agent: ClientSession,
+  agent: RemoteAgent,
   rules: {include?: readonly string[]; exclude?: readonly string[]},
 ): Promise<ReadonlyMap<string, string>> {
   const reply = await agent.getEnv({filter: rules.exclude, select: rules.include ?? ['*']})

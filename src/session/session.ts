@@ -5,7 +5,6 @@ import {ConnectionError} from '../protocol/index.ts'
 import type {ProgramExit, Trap} from '../trap/trap.ts'
 import {identify} from '../util/process.ts'
 import {deferred, within} from '../util/time.ts'
-import {agentEnded} from './agent-link.ts'
 import {ClusterWords} from './cluster-words.ts'
 import {serveControl} from './control.ts'
 import {describeContainer, prepareContainer, type ContainerProgram} from './container-program.ts'
@@ -24,6 +23,7 @@ import {
   stealRefused,
   trapLost,
 } from './failures.ts'
+import type {AgentLink} from './agent-link.ts'
 import {Foreground} from './foreground.ts'
 import {Journal} from './journal.ts'
 import type {LaunchEvent, ReadySummary} from './launch-protocol.ts'
@@ -32,11 +32,12 @@ import type {Output} from './output.ts'
 import {Progress} from './progress.ts'
 import {Readiness} from './ready/readiness.ts'
 import {keepUnsaved} from './remote-files.ts'
+import {reachTarget} from './reach-target.ts'
 import {ReportFile} from './report-file.ts'
 import {runProgram, type Prepared} from './run-program.ts'
 import {SessionAgent} from './session-agent.ts'
 import type {SessionSpec} from './spec.ts'
-import {checkMachine, findTarget, prepareProgram} from './start-steps.ts'
+import {checkMachine, prepareProgram} from './start-steps.ts'
 import {SessionDirectory} from './state.ts'
 import {Teardown} from './teardown.ts'
 
@@ -67,9 +68,13 @@ export class Session {
   #dataPlane?: DataPlane
   #exit?: ProgramExit
   #failure?: ErrorReport
+  /** What could not be undone. */
+  readonly #left: string[] = []
   /** Ports whose traffic was refused, and not given since. */
   readonly #refused = new Map<number, ErrorReport>()
   #started = false
+  /** When the agent was lost, until another one has taken over. */
+  #interruptedAt?: number
   /** The container that the program runs in, for people. */
   #inContainer?: string
   /** Signals and job control of a session in the foreground. */
@@ -94,8 +99,20 @@ export class Session {
     this.#progress = new Progress(this.#emit, log, this.#ending.signal)
     this.#agent = new SessionAgent(spec, this.#teardown, log, {
       waiting: (text) => this.#progress.waiting(text),
+      left: (text) => {
+        this.#left.push(text)
+        this.#progress.warn(text)
+      },
       warned: (text) => this.#words.note(`the agent: ${text}`),
-      lost: (reason) => this.#ending.request({by: 'failure', failure: agentEnded(reason), graceMs: 0, atOnce: true}),
+      lost: (failure) => this.#ending.request({by: 'failure', failure, graceMs: 0, atOnce: true}),
+      leaving: (why) => this.#progress.warn(`${why}; an agent on the pod that follows takes over`),
+      interrupted: ({message}) => {
+        this.#interruptedAt = Date.now()
+        this.#progress.warn(`the agent is lost: ${message} What was open through it is cut; another one takes over`)
+        this.#words.note('the agent was lost')
+        this.#journal.update({reconnectingSince: new Date().toISOString()})
+      },
+      replaced: (agent, target) => this.#replaced(agent, target),
     })
     this.#readiness = new Readiness({
       spec,
@@ -141,7 +158,11 @@ export class Session {
         live: this.#dataPlane && {...this.#dataPlane.live, ...this.#report.figures},
       }),
       watch: (tell) => this.#journal.watch(tell),
-      stop: async (graceMs, signal) => ({failure: await this.stop(graceMs, signal), report: this.#report.text}),
+      stop: async (graceMs, signal) => ({
+        failure: await this.stop(graceMs, signal),
+        warnings: this.#left,
+        report: this.#report.text,
+      }),
       hurry: (graceMs) => this.#ending.hurry(graceMs),
     })
   }
@@ -163,7 +184,7 @@ export class Session {
     const progress = this.#progress
     const {signal} = this.#ending
     // Loading the Kubernetes library takes as long as trying this machine's kernel: side by side.
-    const loading = loadCluster(config, this.#spec.environment)
+    const loading = loadCluster(config, this.#spec.environment, (text) => this.#log(`cluster: ${text}`))
     loading.catch(() => {}) // reported below, after the machine's own refusal
     // Whether a container may intercept, the trap in it finds out.
     const {container: line} = this.#spec
@@ -180,12 +201,12 @@ export class Session {
       )
     const cluster = await loading
     this.#teardown.add('cluster connections', 1000, () => cluster.client.close())
-    const target = await progress.phase('target', 'Looking for the target', () =>
-      findTarget(this.#spec, cluster, progress, signal),
-    )
-    if (target) this.#report.target(target)
-    this.#journal.update({pod: target?.name})
-    const agent = await progress.phase('agent', 'Starting the agent', () => this.#agent.start(cluster, target, signal))
+    const found = (target: ResolvedTarget | undefined) => {
+      if (target) this.#report.target(target)
+      this.#journal.update({pod: target?.name})
+    }
+    const reach = {spec: this.#spec, cluster, agent: this.#agent, progress, signal, found}
+    const {target, agent} = await reachTarget(reach)
     this.#report.agent(agent)
     const warn = (text: string) => {
       this.#log(`data plane: ${text}`)
@@ -194,6 +215,7 @@ export class Session {
     const observer = this.#words.listen(this.#report.recorder)
     const dataPlane = new DataPlane(agent.connection, this.#directory.files, warn, observer, container?.place)
     this.#dataPlane = dataPlane
+    this.#agent.keep(dataPlane)
     this.#teardown.add('relays', 1000, () => dataPlane.close())
     this.#teardown.add('subscriptions', 1000, () => dataPlane.unsubscribeAll())
     this.#agent.checkAtEnd(() => {
@@ -203,7 +225,7 @@ export class Session {
     const prepared = await progress.phase('environment', 'Reading the environment of the target', () => {
       // What the program wrote is saved when it has ended, while the agent is still there.
       this.#teardown.add('files', SAVE_MS, () => this.#saveFiles(dataPlane))
-      return prepareProgram(this.#spec, agent, dataPlane, container)
+      return prepareProgram(this.#spec, dataPlane, container)
     })
     await progress.phase('program', `Starting ${program.name}`, () => this.#startProgram(dataPlane, prepared))
     const waiting = () => this.#readiness.wait(prepared.environment)
@@ -222,6 +244,16 @@ export class Session {
       },
     )
     this.#teardown.add('probes', 1000, () => following)
+  }
+
+  #replaced(agent: AgentLink, target: ResolvedTarget | undefined): void {
+    const after = this.#interruptedAt === undefined ? '' : ` after ${Date.now() - this.#interruptedAt} ms`
+    this.#interruptedAt = undefined
+    const place = target ? `pod ${target.name}` : 'the cluster'
+    this.#progress.warn(`agent ${agent.pod} has taken over${after}: the program runs as if in ${place}`)
+    if (target) this.#report.target(target)
+    this.#report.agent(agent)
+    this.#journal.update({pod: target?.name, reconnectingSince: undefined})
   }
 
   #tellReady(target: ResolvedTarget | undefined): void {
@@ -304,6 +336,7 @@ export class Session {
     this.#log(`end: ${failure ? `${failure.code}: ${failure.what}` : 'asked to stop'}`)
     this.#failure = failure
     if (this.#started && !failure && !this.#exit) this.#agent.ask()
+    this.#agent.stopKeeping()
     this.#ending.begin(end)
     this.#journal.update({state: 'stopping', endedBy: by})
     if (atOnce) this.#trap?.killTree()

@@ -32,6 +32,8 @@ export interface SessionSpec {
   config: Config
   /** What the user was told of the configuration. */
   warnings: readonly string[]
+  /** What happened before the session began, for its log. */
+  notes?: readonly string[]
   foreground: boolean
   /** Folder of the `stdout` and `stderr` files; absent in the foreground. */
   outputDirectory?: string

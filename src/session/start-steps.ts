@@ -2,7 +2,6 @@ import {resolveTarget, type Cluster, type ResolvedTarget} from '../kube/index.ts
 import {composeEnvironment} from '../proxy/environment.ts'
 import {probeTrap} from '../trap/trap.ts'
 import {containerPaths, environmentChanges, type ContainerProgram} from './container-program.ts'
-import type {AgentLink} from './agent-link.ts'
 import type {DataPlane} from './data-plane.ts'
 import {interceptionUnavailable} from './failures.ts'
 import type {Log} from './log.ts'
@@ -11,6 +10,7 @@ import {readRemoteEnvironment, readRemoteFile} from './remote.ts'
 import {pathContext} from './remote-files.ts'
 import type {Prepared} from './run-program.ts'
 import type {SessionSpec} from './spec.ts'
+import {targetWarnings} from './target-warnings.ts'
 
 // The steps of a start that make nothing which must be undone; what they need and give is all in their types.
 
@@ -21,19 +21,17 @@ export async function checkMachine(trapPath: string, log: Log): Promise<void> {
   if (!probe.available) throw interceptionUnavailable(probe.reason ?? 'kernel-too-old')
 }
 
-/** The pod and container that the program runs as; undefined without a target. Errors: those of `resolveTarget`. */
+/** The pod and container that the program runs as, none of those to avoid; undefined without a target. Errors: those of `resolveTarget`. */
 export async function findTarget(
   {config}: SessionSpec,
   cluster: Cluster,
   progress: Progress,
-  signal: AbortSignal,
+  options: {signal: AbortSignal; avoid?: readonly string[]},
 ): Promise<Step<ResolvedTarget>> {
   const {path: target, namespace} = config.target
   if (!target || target.kind === 'targetless') return {text: 'No target: the agent runs in the cluster without one'}
-  const value = await resolveTarget(cluster, target, namespace, {signal})
-  const others = value.containers.filter((name) => name !== value.container)
-  if (value.containerGuessed)
-    progress.warn(`container "${value.container}" was chosen; the pod also has ${others.join(', ')}`)
+  const value = await resolveTarget(cluster, target, namespace, options)
+  for (const warning of targetWarnings(value, config)) progress.warn(warning)
   return {
     value,
     text: `Target ${value.target} is pod ${value.name}, container ${value.container}, in namespace ${value.namespace}`,
@@ -43,7 +41,6 @@ export async function findTarget(
 /** Everything that the program gets from the target. Errors: those of the agent's connection. */
 export async function prepareProgram(
   spec: SessionSpec,
-  agent: AgentLink,
   dataPlane: DataPlane,
   container?: ContainerProgram,
 ): Promise<Step<Prepared>> {
@@ -51,10 +48,10 @@ export async function prepareProgram(
   const {env, fs, network, hostname: remoteName} = config.feature
   const remoteNames = intercept && network.dns.enabled
   const [remote, resolvConf, hosts, hostname] = await Promise.all([
-    readRemoteEnvironment(agent.connection, env),
-    remoteNames ? readRemoteFile(agent.connection, '/etc/resolv.conf') : undefined,
-    remoteNames ? readRemoteFile(agent.connection, '/etc/hosts') : undefined,
-    intercept && remoteName ? readRemoteFile(agent.connection, '/etc/hostname') : undefined,
+    readRemoteEnvironment(dataPlane.agent, env),
+    remoteNames ? readRemoteFile(dataPlane.agent, '/etc/resolv.conf') : undefined,
+    remoteNames ? readRemoteFile(dataPlane.agent, '/etc/hosts') : undefined,
+    intercept && remoteName ? readRemoteFile(dataPlane.agent, '/etc/hostname') : undefined,
   ])
   const resolver = network.dns.enabled ? await dataPlane.resolver({resolvConf, hosts}) : dataPlane.localResolver()
   const overlays = intercept ? resolver : []

@@ -24,6 +24,8 @@ export interface StartRequest {
   config: Config
   /** What the user was told of the configuration. */
   warnings: readonly string[]
+  /** What the session's log should tell of the time before it. */
+  notes?: readonly string[]
   /** What the user says of the CI run, in the place of what its system says. */
   run?: Pick<SessionSpec['run'], 'environment' | 'pipeline' | 'trigger'>
   /** The program and its arguments, as typed. */
@@ -112,6 +114,7 @@ async function launch(
     ),
     config,
     warnings: request.warnings,
+    notes: request.notes,
     foreground,
     outputDirectory,
     report: reportPlace(found.job, {

@@ -45,6 +45,8 @@ export interface SessionRecord {
   endedAt?: string
   /** The pod of the target; absent until it is found, and without a target. */
   pod?: string
+  /** The agent is lost since then, and another one is being started. */
+  reconnectingSince?: string
   session: ProcessId
   /** The trap's outer process, the ancestor of the program's whole tree. */
   trap?: ProcessId

@@ -26,6 +26,8 @@ export interface SessionStatus {
   bytesOut: number | null
   startedAt: string
   readyAt: string | null
+  /** Since when the session has no agent, while another one is being started. */
+  reconnectingSince: string | null
   endedAt: string | null
   /** From the start to now or to the end; null for a session that died, because nobody saw when. */
   uptimeSeconds: number | null
@@ -66,6 +68,7 @@ async function statusOf(found: FoundSession, now: number): Promise<SessionStatus
     bytesOut: live?.bytesOut ?? null,
     startedAt: record.createdAt,
     readyAt: record.readyAt ?? null,
+    reconnectingSince: (alive && record.state !== 'ended' && record.reconnectingSince) || null,
     endedAt: record.endedAt ?? null,
     uptimeSeconds:
       died || (record.state === 'ended' && !record.endedAt)

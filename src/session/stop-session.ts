@@ -60,8 +60,8 @@ async function finish(
   directory: SessionDirectory,
   record: SessionRecord,
   options: StopOptions,
-): Promise<Pick<StoppedSession, 'failure' | 'endedBefore' | 'reportText'>> {
-  const {failure, report} = (await isRunning(directory, record))
+): Promise<Pick<StoppedSession, 'failure' | 'endedBefore' | 'reportText' | 'warnings'>> {
+  const {failure, warnings, report} = (await isRunning(directory, record))
     ? await askToStop(directory, record, options)
     : await afterDeath(directory, record)
   const last = directory.read()
@@ -70,7 +70,7 @@ async function finish(
   directory.remove()
   // Only a session that ended by itself keeps its record.
   const endedBefore = !failure && last?.state === 'ended'
-  return {failure, reportText, endedBefore: endedBefore || undefined}
+  return {failure, warnings, reportText, endedBefore: endedBefore || undefined}
 }
 
 /** Resolves when a cancelled stop has no more time. */

@@ -20,6 +20,8 @@ export interface StoppedSession {
   outputDirectory?: string
   /** What went wrong during the run; absent for a session that ran until this stop. */
   failure?: ErrorReport
+  /** What could not be undone, and who does it. */
+  warnings?: readonly string[]
   /** The program had ended by itself, with status 0, before this stop. */
   endedBefore?: boolean
   /** The stop was cancelled before the session had ended; it goes on ending by itself. */

@@ -166,6 +166,8 @@ export type Fields<N extends MessageName> = {
 }
 /** Any message, tagged with its name. */
 export type Message = {[N in MessageName]: {name: N} & Fields<N>}[MessageName]
+/** Sends one message to the trap; resolves when it is with the kernel, or the connection is over. */
+export type Send = <N extends MessageName>(name: N, fields: Fields<N>) => Promise<void>
 
 /** A frame that does not follow the format: the other side is broken, the connection is of no more use. */
 export class WireError extends Error {

@@ -178,8 +178,8 @@ const rows: Row[] = [
     what: 'a key of the configuration that this version does not do',
     exit: 'configUnsupported',
     code: 'CONFIG_UNSUPPORTED',
-    says: ['agent.ephemeral'],
-    args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "agent": {"ephemeral": true}}')],
+    says: ['multi_cluster'],
+    args: () => ['--config-file', write('mirrord.json', '{"target": "deployment/echo", "multi_cluster": true}')],
   },
   {
     what: 'a kubeconfig without credentials',
@@ -190,10 +190,10 @@ const rows: Row[] = [
   {
     what: 'an agent that fits on no node',
     exit: 'agentScheduling',
-    code: 'AGENT_UNSCHEDULABLE',
-    says: ['--agent-startup-timeout'],
+    code: 'AGENT_NODE_SELECTOR',
+    says: ['agent.node_selector'],
     args: () => {
-      const config = {agent: {node_selector: {'mirrord.test/no-such-node': 'x'}, startup_timeout: 3}}
+      const config = {agent: {node_selector: {'mirrord.test/no-such-node': 'x'}}}
       return ['--config-file', write('mirrord.json', JSON.stringify({target: 'deployment/echo', ...config}))]
     },
   },

@@ -1,12 +1,13 @@
-import {copyFileSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import type {ServiceAddress} from './support/cluster.ts'
 import {harness, job} from './support/each-test.ts'
-import {chownAll, IMAGE, openContainers, openRootless, type Containers} from './support/containers.ts'
+import {IMAGE, openContainers, openRootless, type Containers} from './support/containers.ts'
 import {filesManifests, PodFiles, remoteFolder as remote} from './support/files.ts'
 import {expectExit, expectFailure} from './support/harness.ts'
 import {until} from './support/until.ts'
+import {giveTo, NOBODY} from './support/users.ts'
 
 // Containers of Podman, rootful, with its default seccomp profile; or of the Docker at MIRRORD_E2E_DOCKER_HOST.
 const runtime = process.env.MIRRORD_E2E_DOCKER_HOST ? 'docker' : 'podman'
@@ -191,6 +192,16 @@ describe('ci container', () => {
     expect(result.stdout).toMatch(/^1000 \d+\n\/app\nof the image\n$/)
   })
 
+  test('what the run line mounts is there, at whatever path', async () => {
+    writeFileSync(path.join(job.folder, 'mounted'), 'of the job\n')
+    const flags = ['-v', `${job.folder}:/data:ro`, '--mount', `type=bind,source=${job.folder},target=/srv/x`]
+    const words = ['cat', '/data/mounted', 'cat', '/srv/x/mounted', 'exit', '0']
+    const result = await foreground({}, runtime, 'run', ...flags, '--entrypoint', '/bin/act', IMAGE, ...words)
+    expectExit(result, 'success')
+    expect(result.stdout).toBe('of the job\nof the job\n')
+    await nothingLeft()
+  })
+
   describe('files and unix sockets of the target', () => {
     const deployment = 'container-files'
     let address: ServiceAddress
@@ -243,6 +254,13 @@ describe('ci container', () => {
     await nothingLeft()
   })
 
+  test('[LIF-13] a program that is not in the image is named', async () => {
+    const result = await start(runtime, 'run', '--entrypoint', 'none', '--name', 'given', IMAGE)
+    expectFailure(result, 'programNotFound', 'PROGRAM_NOT_FOUND', 'The program of the container "given" was not found.')
+    expect(result.stderr).toContain('none cannot be run: ENOENT')
+    await nothingLeft()
+  })
+
   test('a runtime that is not installed, or unknown, fails the start', async () => {
     expectFailure(await start('nerdctl', 'run', IMAGE), 'programNotFound', 'PROGRAM_NOT_FOUND')
     expectFailure(await start('lxc', 'launch', IMAGE), 'usage', 'CONTAINER_RUNTIME')
@@ -255,10 +273,8 @@ describe('ci container without root', () => {
 
   test('[D17] gets traffic, environment, names and connections of the target, and the stop removes it', async () => {
     const {below} = containers
-    const kubeconfig = path.join(job.folder, 'kubeconfig')
-    copyFileSync(harness.kubeconfig, kubeconfig)
-    chownAll(job.folder)
-    const env = {...containers.env, KUBECONFIG: kubeconfig}
+    giveTo(job, NOBODY)
+    const {env} = containers
     expectExit(await job.run(['ci', 'container', ...target, 'podman', 'run', IMAGE], {env, below}), 'success')
     expect(await harness.who()).toMatchObject({who: 'container', fromPod: 'yes'})
     expect(await harness.ask('info')).toMatchObject({who: 'container', answer: 'info of the cluster'})

@@ -87,7 +87,13 @@ test.each([
   ['everywhere', '/tmp', 'STATE_DIRECTORY'],
   ['for the output', '"$TMPDIR"', 'OUTPUT_DIRECTORY'],
 ])('a disk that is read-only %s ends the start with 81', async (_, folder, code) => {
-  const result = await start(`mount --bind ${folder} ${folder} && mount -o remount,ro,bind ${folder} && "$@"`)
+  // What another job has left there two days ago can be removed by nobody, and is no matter of this start.
+  const stale = '"$RUNNER_TEMP/mirrord-$(id -u)/0badcafe"'
+  const result = await start(
+    `mkdir -pm 700 ${stale}/0badcafe/files && touch -d '2 days ago' ${stale}/0badcafe &&
+     mount --bind ${folder} ${folder} && mount -o remount,ro,bind ${folder} && "$@"; status=$?
+     umount ${folder}; rm -rf ${stale}; exit $status`,
+  )
   expectFailure(result, 'permission', code, 'EROFS')
   await harness.nothingLeft(job)
 })

@@ -20,6 +20,20 @@ describe('exec', () => {
     await harness.nothingLeft(job)
   })
 
+  test('leaves the status to a program whose output nobody takes', async () => {
+    const exec = ['exec', '-t', 'targetless', '--', 'sh', '-c', '(echo out); exit 0']
+    for (const to of ['>/dev/full', '>&-', '| true'])
+      expectExit(await job.run(exec, {below: ['bash', '-o', 'pipefail', '-c', `"$@" ${to}`, 'bash']}), 'success')
+  })
+
+  test('[LIF-01] a start whose result cannot be written says so, and that the session runs', async () => {
+    const start = ['ci', 'start', '-t', 'targetless', '--ready', 'started', 'sleep', '600']
+    const result = await job.run(start, {below: ['sh', '-c', '"$@" >/dev/full', 'sh']})
+    expectFailure(result, 'permission', 'OUTPUT', 'The session runs all the same')
+    expectExit(await job.stop(), 'success')
+    await harness.nothingLeft(job)
+  })
+
   test('runs with incoming traffic off from the file', async () => {
     const file = path.join(job.folder, 'mirrord.json')
     writeFileSync(file, JSON.stringify({target: 'deployment/echo', feature: {network: {incoming: 'off'}}}))

@@ -1,4 +1,4 @@
-import {afterAll, describe, expect, inject, test} from 'vitest'
+import {afterAll, expect, test} from 'vitest'
 import type {ExitCodeName} from '../../src/errors/exit-codes.ts'
 import {harness, job} from './support/each-test.ts'
 import {expectExit} from './support/harness.ts'
@@ -11,19 +11,6 @@ afterAll(() => built.dispose())
 
 const [program] = built.all
 
-/** The agent's guard and the child that it guards, as processes of this machine. */
-function agent(): {guard: number; child: number} {
-  const found = harness.agentProcesses()
-  const guard = found[0]
-  const child = found.findLast(({pid}) => !found.some(({parent}) => parent === pid))
-  if (!guard || !child || guard.pid === child.pid) {
-    throw new Error(
-      `No agent with a child: ${JSON.stringify(found.map(({pid, parent, command}) => [pid, parent, command]))}`,
-    )
-  }
-  return {guard: guard.pid, child: child.pid}
-}
-
 interface Killing {
   victim: string
   /** Behaviours and exit code that it shows. */
@@ -32,42 +19,24 @@ interface Killing {
   exit: ExitCodeName
 }
 
-const onAnyCluster: Killing[] = [
+const killings: Killing[] = [
   {
     victim: 'the session',
     shows: '[CLN-07, LIF-25] [EXIT-74]',
-    kill: () => kill([job.session().pid]),
+    kill: () => kill(job.session().pid),
     exit: 'programCrashed',
   },
-  {victim: 'the trap', shows: '[EXIT-74]', kill: () => kill([job.trap().pid]), exit: 'programCrashed'},
+  {victim: 'the trap', shows: '[EXIT-74]', kill: () => kill(job.trap().pid), exit: 'programCrashed'},
   {
     victim: 'the program',
     shows: '[CLN-06] [EXIT-74]',
-    kill: () => kill([job.program('server.mjs').pid]),
+    kill: () => kill(job.program('server.mjs').pid),
     exit: 'programCrashed',
   },
-  {
-    victim: "the agent's pod, by its deletion,",
-    shows: '[LIF-24] [EXIT-53]',
-    kill: () => harness.cluster.deleteAgents(harness.namespace),
-    exit: 'agentLost',
-  },
-]
-const whereAgentsAreLocal: Killing[] = [
-  {victim: "the agent's child", shows: '[EXIT-53]', kill: () => kill([agent().child]), exit: 'agentLost'},
-  {victim: 'the whole agent', shows: '[EXIT-53]', kill: () => kill(Object.values(agent())), exit: 'agentLost'},
 ]
 
-/** SIGKILL for the first, and for those of the others that do not end together with it: a guard takes its child along. */
-function kill([first, ...others]: number[]): void {
-  process.kill(first!, 'SIGKILL')
-  for (const pid of others) {
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
-  }
+function kill(pid: number): void {
+  process.kill(pid, 'SIGKILL')
 }
 
 async function check({kill, exit}: Killing): Promise<void> {
@@ -84,14 +53,8 @@ async function check({kill, exit}: Killing): Promise<void> {
   expectExit(await job.stop(), 'success')
 }
 
-describe('SIGKILL of', () => {
-  test.each(onAnyCluster)('$shows $victim ends the session, and the deployed program answers again', check)
-  // An agent on another machine cannot be killed from here.
-  test.skipIf(inject('clusterKind') === 'remote').each(whereAgentsAreLocal)(
-    '$shows $victim ends the session, and the deployed program answers again',
-    check,
-  )
-})
+// What becomes of a session whose agent is killed: recovery.test.ts.
+test.each(killings)('SIGKILL of $shows $victim ends the session, and the deployed program answers again', check)
 
 test('[LIF-23, CLN-02] a program that ends by itself ends its session, rules and agent, and fails the stop', async () => {
   expectExit(await job.start('--target', 'deployment/echo', '--', ...program!.words(8080, 'local')), 'success')

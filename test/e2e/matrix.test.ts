@@ -1,5 +1,5 @@
 import {execFileSync} from 'node:child_process'
-import {copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {nobodyMay} from '../integration/nobody.ts'
@@ -9,8 +9,8 @@ import {expectExit} from './support/harness.ts'
 import {request} from './support/http.ts'
 import {languages} from './support/languages.ts'
 import {matrixManifests} from './support/matrix.ts'
-import type {Job} from './support/mirrord.ts'
 import {until} from './support/until.ts'
+import {giveTo} from './support/users.ts'
 
 const long = process.env.MIRRORD_LONG === '1'
 const {list, dispose} = languages(long)
@@ -73,14 +73,6 @@ afterAll(() => {
   dispose()
   rmSync(folder, {recursive: true, force: true})
 })
-
-/** Hands the job's folder and its kubeconfig to another user. */
-function giveTo(job: Job, uid: number): void {
-  const kubeconfig = path.join(job.folder, 'kubeconfig')
-  copyFileSync(job.env.KUBECONFIG!, kubeconfig)
-  job.env.KUBECONFIG = kubeconfig
-  execFileSync('chown', ['-R', `${uid}:${uid}`, job.folder])
-}
 
 /** What the steps need to know about the cluster. */
 interface Surroundings {

@@ -42,6 +42,8 @@ interface PortEntry {
   /** When the port had its last connection or was given back, on the clock of `performance.now()`. */
   quietSince: number
   release?: NodeJS.Timeout
+  /** Ends the connections of before, as long as the port has an owner. */
+  flush?: AbortController
 }
 
 /** A port that was given back keeps its redirect for this long after its last connection: handshakes end meanwhile. */
@@ -78,7 +80,7 @@ export class Redirector {
 
   /**
    * Gives the port to the owner, in place of any earlier one. Resolves when new connections arrive here and established
-   * ones have been flushed; the first connection may arrive before that.
+   * ones without a request under way have been flushed; the first connection may arrive before that.
    * @throws RedirectError
    */
   subscribe(port: number, owner: PortOwner): Promise<void> {
@@ -99,6 +101,7 @@ export class Redirector {
       const entry = this.#ports.get(port)
       if (entry?.owner !== owner) return
       entry.owner = undefined
+      entry.flush?.abort()
       entry.quietSince = performance.now()
     }
     // At once, whatever is waiting in the queue: until the rules are changed, connections are passed on from here.
@@ -117,7 +120,10 @@ export class Redirector {
     return this.#enqueue(async () => {
       this.#stopped = true
       const entries = [...this.#ports.values()]
-      for (const entry of entries) clearTimeout(entry.release)
+      for (const entry of entries) {
+        clearTimeout(entry.release)
+        entry.flush?.abort()
+      }
       try {
         await this.#rules.pass(entries.map(({port}) => port))
       } catch (error) {
@@ -156,7 +162,7 @@ export class Redirector {
       this.#close(entry)
       throw error
     }
-    await this.#flush(port)
+    await this.#flush(entry)
   }
 
   async #takeOver(entry: PortEntry, owner: PortOwner): Promise<void> {
@@ -171,12 +177,15 @@ export class Redirector {
       throw error
     }
     entry.passing = false
-    await this.#flush(entry.port)
+    await this.#flush(entry)
   }
 
-  async #flush(port: number): Promise<void> {
-    const {families, flush, flushConntrack} = this.#options
-    if (flush) await flushEstablished(port, families, flushConntrack, this.#run, this.#log)
+  async #flush(entry: PortEntry): Promise<void> {
+    const {families, flush, flushConntrack: conntrack} = this.#options
+    if (!flush) return
+    entry.flush = new AbortController()
+    const {signal} = entry.flush
+    await flushEstablished({port: entry.port, families, conntrack, run: this.#run, log: this.#log, signal})
   }
 
   /** Without these rules the connections still come here, and are passed on. */

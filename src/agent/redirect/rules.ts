@@ -100,7 +100,9 @@ function portLines(
   rule: PortRule,
   index: number,
 ): string[] {
-  const match = `-m tcp -p tcp --dport ${rule.port} -j REDIRECT --to-ports ${rule.listener}`
+  // Only what begins: a connection that the kernel did not track before it had these rules would be taken for a new one in the
+  // middle of a request, led to a listener that knows nothing of it, and reset.
+  const match = `-m tcp -p tcp --dport ${rule.port} --syn -j REDIRECT --to-ports ${rule.listener}`
   // Rules are inserted before the final RETURN, and in the OUTPUT chain behind the gid rule.
   const at = (chain: string, position: number) => (action === 'insert' ? `-I ${chain} ${position}` : `-D ${chain}`)
   const lines = [`${at(chains.inbound, index + 1)} ${match}`]

@@ -5,7 +5,8 @@ export const targetFlags = {
   target: Flags.string({
     char: 't',
     helpValue: 'TARGET',
-    summary: 'deployment/NAME or pod/NAME, optionally /container/NAME; or targetless',
+    summary:
+      'deployment/NAME, pod/NAME, another KIND/NAME or label/KEY=VALUE, optionally /container/NAME; or targetless',
   }),
   'target-namespace': Flags.string({
     char: 'n',

@@ -1,3 +1,4 @@
+import {Flags} from '@oclif/core'
 import {MirrordCommand} from '../../cli/command.ts'
 import {MirrordError} from '../../errors/mirrord-error.ts'
 
@@ -6,6 +7,13 @@ export default class CiApiKey extends MirrordCommand {
   static override description =
     'The credential is stored as the secret variable MIRRORD_CI_API_KEY of the CI. It is made by the operator in the cluster.'
   static override examples = ['<%= config.bin %> <%= command.id %>']
+  static override flags = {
+    'config-file': Flags.string({
+      char: 'f',
+      helpValue: '[FILE]',
+      summary: 'the configuration that says how to reach the cluster',
+    }),
+  }
   static override requires = []
 
   async run(): Promise<void> {

@@ -1,12 +1,8 @@
 import {Args, Flags} from '@oclif/core'
-import {writeOutputs} from '../../cli/ci-log.ts'
-import {MirrordCommand} from '../../cli/command.ts'
 import {startFlags} from '../../cli/flags/start.ts'
-import {readyJson, runSession} from '../../cli/run-session.ts'
-import {formatReady} from '../../cli/start-output.ts'
-import {commandContext} from '../../hooks/context.ts'
+import {SessionCommand} from '../../cli/session-command.ts'
 
-export default class CiStart extends MirrordCommand {
+export default class CiStart extends SessionCommand {
   static override summary = 'run a local program in the background as if it ran in a pod of the cluster'
   static override description = `The program gets the environment and the files of the target, resolves names and connects as the target does, and what arrives at the target on the ports on which the program listens goes to the program.
 
@@ -19,8 +15,6 @@ From the first word that is not a flag of this command, everything belongs to th
     '<%= config.bin %> <%= command.id %> --config-file mirrord.json npm run start',
     '<%= config.bin %> <%= command.id %> -t pod/web-0/container/app --foreground -- ./build/server --port 8080',
   ]
-  static override strict = false
-  static override passthrough = true
   static override args = {
     program: Args.string({required: true, ignoreStdin: true, description: 'the program to run, with its arguments'}),
   }
@@ -30,19 +24,6 @@ From the first word that is not a flag of this command, everything belongs to th
   }
 
   async run(): Promise<void> {
-    const context = commandContext()
-    const {flags} = context
-    const {version, root} = this.config
-    const outcome = await runSession(context, {
-      name: 'ci start',
-      version,
-      root,
-      foreground: flags.foreground === true,
-      wait: flags.wait !== false,
-    })
-    if (outcome.type === 'exited') return this.exit(outcome.status)
-    const unwritten = writeOutputs(outcome.summary, process.env)
-    if (unwritten) outcome.warn(unwritten)
-    this.log(flags.json === true ? readyJson(outcome.summary) : formatReady(outcome.summary))
+    await this.session()
   }
 }

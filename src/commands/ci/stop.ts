@@ -1,6 +1,7 @@
 import {Args, Flags} from '@oclif/core'
 import {MirrordCommand} from '../../cli/command.ts'
 import {endingSignal} from '../../cli/ending-signal.ts'
+import {orphanFlags} from '../../cli/flags/orphans.ts'
 import {showStop, stopJson, stopStatus} from '../../cli/stop-output.ts'
 import {reportSessions} from '../../cli/stop-report.ts'
 import {stopJobs} from '../../session/stop.ts'
@@ -16,6 +17,7 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> web worker --grace 30 --signal SIGINT',
+    '<%= config.bin %> <%= command.id %> --orphans',
   ]
   static override strict = false
   static override args = {
@@ -44,6 +46,7 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
       summary: "where the job's report goes [default: ci.report_dir, or beside the program's output]",
     }),
     json: Flags.boolean({summary: 'the result, or the error, as a JSON object on stdout'}),
+    ...orphanFlags,
   }
   static override requires = []
 
@@ -71,9 +74,14 @@ Writes the job's report, one HTML page with its JSON and Markdown beside it, and
       version: this.config.version,
       summaryFile: process.env.GITHUB_STEP_SUMMARY || undefined,
     })
-    const status = stopStatus(stopped, verdict)
-    if (json) this.log(stopJson(stopped, {reports, status}))
-    else for (const html of reports) this.log(`Report: ${html}`)
+    if (!json) for (const html of reports) this.log(`Report: ${html}`)
+    const orphans =
+      flags.orphans && cancelled === undefined
+        ? await (await import('../../cli/stop-orphans.ts')).clearOrphans(flags, process.env)
+        : undefined
+    // What failed in the sessions is the worse news.
+    const status = stopStatus(stopped, verdict) || (orphans?.status ?? 0)
+    if (json) this.log(stopJson(stopped, {reports, status, orphans: orphans?.result}))
     this.exit(status)
   }
 }

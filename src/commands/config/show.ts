@@ -4,7 +4,7 @@ import {explainTable} from '../../cli/explain-output.ts'
 import {startFlags} from '../../cli/flags/start.ts'
 import {endWithReader} from '../../cli/pipe.ts'
 import {resolvedFile} from '../../config/index.ts'
-import {commandContext} from '../../hooks/context.ts'
+import {commandContext} from '../../cli/context.ts'
 
 export default class ConfigShow extends MirrordCommand {
   static override summary = 'show the configuration with which a start would run'

@@ -1,9 +1,11 @@
-import {z} from 'zod'
-import {field, isRecord, later, section} from '../meta.ts'
+import {isIP} from 'node:net'
+import * as z from 'zod'
+import {field, isRecord, section} from '../meta.ts'
 import {kubernetesName, text, textMap, u16, u32, u64} from '../scalars.ts'
+import {UPSTREAM_VERSION} from '../../util/upstream-version.ts'
 
-/** The agent image that upstream's release 3.250.0 uses; the version this product is compatible with and tested against. */
-export const defaultAgentImage = {registry: 'ghcr.io/metalbear-co/mirrord', tag: '3.250.0'} as const
+/** The agent image that upstream's release uses; the version this product is compatible with and tested against. */
+export const defaultAgentImage = {registry: 'ghcr.io/metalbear-co/mirrord', tag: UPSTREAM_VERSION} as const
 
 const capability = z.enum(['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN'])
 
@@ -41,6 +43,11 @@ const profile = z.strictObject({
   localhost_profile: text().optional(),
 })
 
+function isSocketAddress(text: string): boolean {
+  const [, v6, v4, port] = /^(?:\[(.*)\]|(.*)):(\d+)$/.exec(text) ?? []
+  return isIP(v6 ?? v4 ?? '') === (v6 === undefined ? 4 : 6) && Number(port) <= 65_535
+}
+
 /** Section `agent`: how the in-cluster half is created (agent.md 7, config.md 3.3). */
 export const agentSection = section(
   {
@@ -74,7 +81,7 @@ export const agentSection = section(
           parts[part] = env[variable]
           used.push(`env ${variable}`)
         }
-        return used.length === 0 ? undefined : {value: parts, origin: value ? undefined : used.join(', ')}
+        return used.length === 0 ? undefined : {value: parts, origin: used.join(', ')}
       },
     }),
     image_pull_policy: field(z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'), {
@@ -89,24 +96,24 @@ export const agentSection = section(
       env: 'MIRRORD_AGENT_TTL',
       flags: {'agent-ttl': true},
     }),
-    ephemeral: later(z.boolean().default(false), {
+    ephemeral: field(z.boolean().default(false), {
       doc: 'Run the agent as an ephemeral container of the target pod.',
       env: 'MIRRORD_EPHEMERAL_CONTAINER',
       flags: {'ephemeral-container': 'true'},
-      feature: 'cluster',
-      what: 'agents as ephemeral containers',
     }),
     communication_timeout: field(u16().min(1).optional(), {
       doc: 'Seconds for which the agent waits for its first client (30).',
       env: 'MIRRORD_AGENT_COMMUNICATION_TIMEOUT',
     }),
     startup_timeout: field(u64().min(1).default(60), {
-      doc: 'Seconds for everything from finding the target to a ready agent.',
+      doc: 'Seconds for an agent to be ready, once the cluster has it; also for a target without a ready pod during a session.',
+      compare: {better: 'counts from the creation of the agent; finding the target has its own limits'},
       env: 'MIRRORD_AGENT_STARTUP_TIMEOUT',
       flags: {'agent-startup-timeout': true},
     }),
     flush_connections: field(z.boolean().default(true), {
-      doc: 'End established connections of a port when stealing it begins.',
+      doc: 'End established connections of a port when stealing it begins: idle ones at once, one with a request under way after its answer, or after 5 s.',
+      compare: {better: 'a request under way gets its answer, for up to 5 s'},
       env: 'MIRRORD_AGENT_STEALER_FLUSH_CONNECTIONS',
     }),
     disabled_capabilities: field(z.array(capability).optional(), {doc: 'Capabilities that the agent does without.'}),
@@ -124,8 +131,8 @@ export const agentSection = section(
       {doc: 'Resource requests and limits of the agent (requests cpu 1m, memory 1Mi; limits cpu 1, memory 512Mi).'},
     ),
     check_out_of_pods: field(z.boolean().default(true), {
-      doc: 'Accepted for compatibility: a full node is always reported, from the scheduler and the kubelet.',
-      compare: {better: 'a full node is always reported, whatever this says'},
+      doc: 'A start whose target is on a node without room for another pod ends at once; otherwise it waits for room.',
+      compare: {better: 'as the scheduler and the kubelet say it: no right to list nodes and all pods is needed'},
     }),
     privileged: field(z.boolean().default(false), {doc: 'Run the agent container privileged.'}),
     external_ip_fix: field(z.boolean().default(true), {
@@ -149,18 +156,17 @@ export const agentSection = section(
     metrics: field(
       z
         .string()
-        .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9.]+):\d{1,5}$/, 'expected <ip>:<port>')
+        .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9.]+):\d{1,5}$/, {error: 'expected <ip>:<port>', abort: true})
+        .refine(isSocketAddress, {error: 'expected <ip>:<port>'})
         .optional(),
       {
         doc: 'Address of the metrics listener of the agent.',
         examples: ['0.0.0.0:9000'],
       },
     ),
-    exclude_from_mesh: later(z.boolean().default(false), {
+    exclude_from_mesh: field(z.boolean().default(false), {
       doc: 'Keep the traffic of an ephemeral agent out of the service mesh.',
       env: 'MIRRORD_AGENT_EXCLUDE_FROM_MESH',
-      feature: 'cluster',
-      what: 'agents as ephemeral containers',
     }),
     disable_mesh_sidecar_injection: field(z.boolean().default(true), {
       doc: 'Keep service meshes away from the agent pod.',

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, section} from '../meta.ts'
 import {byteSize, text} from '../scalars.ts'
 import {readySection} from './ready.ts'

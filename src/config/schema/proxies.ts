@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, inert, section} from '../meta.ts'
 import {text, u32, u64} from '../scalars.ts'
 
@@ -8,8 +8,9 @@ const oneLog = {why: 'the session writes one log, mirrord.log, beside the output
 /** Section `internal_proxy` (config.md 3.10). */
 export const internalProxySection = section(
   {
-    ping_interval: field(u64().min(1).default(30), {
-      doc: 'Seconds between keep-alive messages to the agent; an unanswered one means that it is lost.',
+    ping_interval: field(u64().default(30), {
+      doc: 'Seconds between keep-alive messages to the agent, from 1 to 7: more counts as 7. An agent that is silent from one to the next is lost, and another one takes over.',
+      compare: {better: '7 s at most: a connection that hangs is found within 14 s'},
     }),
     start_idle_timeout: inert(u64().default(60), {
       doc: 'Seconds within which a first process must connect.',
@@ -60,7 +61,10 @@ export const startupRetrySection = section(
   {
     min_ms: field(u64().default(500), {doc: 'First pause before a Kubernetes request is repeated, in milliseconds.'}),
     max_ms: field(u64().min(1).default(5000), {doc: 'Longest such pause, in milliseconds.'}),
-    max_retries: field(u32().default(2), {doc: 'How often a request that met an overloaded server is repeated.'}),
+    max_retries: field(u32().default(2), {
+      doc: 'How often a request that failed for the moment (overload, a connection that was cut or refused, no answer) is repeated.',
+      compare: {better: 'upstream repeats after 429, 503 and 504 only'},
+    }),
   },
-  {doc: 'Repeating Kubernetes requests at the start.'},
+  {doc: 'Repeating Kubernetes requests.'},
 )

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, section} from '../meta.ts'
 import {formatHttp, formatTcp, httpProbe, parseHttp, parseTcp, type HttpProbe, type TcpProbe} from '../ready.ts'
 import {regexes} from '../regexes.ts'

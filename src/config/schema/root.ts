@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, inert, later, section} from '../meta.ts'
 import {entriesOf, list, text} from '../scalars.ts'
 import type {TargetPath} from '../target.ts'
@@ -33,7 +33,7 @@ export const rootSection = section(
     internal_proxy: internalProxySection,
     startup_retry: startupRetrySection,
     kubeconfig: field(text().optional(), {
-      doc: 'Kubeconfig file, or several separated by ":"; KUBECONFIG, ~/.kube/config and the pod\'s own by default.',
+      doc: 'Kubeconfig file, or several separated by ":"; by default MIRRORD_KUBECONFIG_B64 (a whole one in base64), KUBECONFIG, ~/.kube/config, the pod\'s own.',
       env: 'MIRRORD_KUBECONFIG',
       flags: {kubeconfig: true},
       compare: {better: 'there is a flag too'},
@@ -49,7 +49,7 @@ export const rootSection = section(
       flags: {'accept-invalid-certificates': true},
     }),
     use_proxy: field(z.boolean().default(true), {
-      doc: 'Use HTTPS_PROXY, HTTP_PROXY and NO_PROXY for the Kubernetes API.',
+      doc: 'Use HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY for the Kubernetes API.',
       env: 'MIRRORD_PROXY',
     }),
     operator: field(z.boolean().optional(), {

@@ -1,9 +1,9 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, isRecord, section} from '../meta.ts'
 import {kubernetesName, text} from '../scalars.ts'
-import {formatTarget, operatorKinds, readTarget, targetKeys, targetObject, type AnyTarget} from '../target.ts'
+import {formatTarget, readTarget, targetKeys, targetObject, type TargetPath} from '../target.ts'
 
-const path = z.unknown().transform((value, context): AnyTarget => {
+const path = z.unknown().transform((value, context): TargetPath => {
   const reading = readTarget(value)
   if ('target' in reading) return reading.target
   context.addIssue({code: 'custom', message: reading.problem})
@@ -19,24 +19,27 @@ const named = (more: z.ZodRawShape) =>
 const input = z.union([text(), named({})])
 const forms = z.union([text(), named({namespace: text().optional()})])
 
-const isA = (kinds: readonly string[]) => (value: unknown) => isRecord(value) && kinds.includes(value.kind as string)
-
 /** Section `target` (config.md 3.2). */
 export const targetSection = section(
   {
     path: field(path.optional(), {
-      doc: 'The target: pod/<name>, deployment/<name>, each optionally with /container/<container>, or targetless.',
+      doc: 'The target: <kind>/<name> (pod, deployment, rollout, replicaset, statefulset, daemonset, job, cronjob, service) or label/<key>=<value>[,…], each optionally with /container/<container>; or targetless.',
       env: 'MIRRORD_IMPERSONATED_TARGET',
       flags: {target: true},
       fromText: (value) => value,
       input,
-      toFile: (value) => targetObject(value as AnyTarget),
-      toText: (value) => formatTarget(value as AnyTarget),
-      examples: ['pod/web-0', 'deployment/shop/container/web', {deployment: 'shop'}, 'targetless'],
-      later: [
-        {feature: 'cluster', what: 'targets of the kind rollout', asks: isA(['rollout'])},
-        {feature: 'operator', what: `targets of the kinds ${operatorKinds.join(', ')}`, asks: isA(operatorKinds)},
+      toFile: (value) => targetObject(value as TargetPath),
+      toText: (value) => formatTarget(value as TargetPath),
+      examples: [
+        'pod/web-0',
+        'deployment/shop/container/web',
+        {deployment: 'shop'},
+        'label/app=shop,tier=web',
+        'targetless',
       ],
+      compare: {
+        better: 'without the operator upstream takes pods, deployments and rollouts alone; it has no daemon sets',
+      },
     }),
     namespace: field(kubernetesName().optional(), {
       doc: "Namespace of the target; the context's by default.",

@@ -6,6 +6,7 @@ import {nearest} from '../nearest.ts'
 import type {Expression} from './nodes.ts'
 import {arithmetic, compare} from './operators.ts'
 import type {Places} from './places.ts'
+import {literalText} from './quotes.ts'
 import {applyTest, contains, isTest, testNames} from './tests.ts'
 import {isTrue, TemplateError, toText, typeOf, type Value} from './value.ts'
 
@@ -71,7 +72,7 @@ export class Evaluator {
       case 'Literal':
         if (node.value !== null && typeof node.value === 'object')
           throw this.#places.error('a regular expression is written as text', node)
-        return node.value as Value
+        return typeof node.value === 'string' ? literalText(node.value) : (node.value as Value)
       case 'Symbol':
         return this.#variable(node.value, scope)
       case 'Group':
@@ -205,7 +206,7 @@ export class Evaluator {
     this.#given(node.args.children, scope)
     const [arg] = node.args.children
     const message = arg?.typename === 'KeywordArgs' ? arg.children[0]?.value : arg
-    const text = message?.typename === 'Literal' ? `: ${String(message.value).slice(0, 300)}` : ''
+    const text = message?.typename === 'Literal' ? `: ${literalText(String(message.value)).slice(0, 300)}` : ''
     throw this.#places.error(`the template ends with throw()${text}`, node)
   }
 }
@@ -222,7 +223,7 @@ function named<T>(what: string, apply: () => T): T {
 
 function keyOf(key: Expression): string {
   if (key.typename === 'Symbol') return key.value
-  return key.typename === 'Literal' ? String(key.value) : ''
+  return key.typename === 'Literal' ? literalText(String(key.value)) : ''
 }
 
 const shortened = (name: string) => (/^\w{1,64}$/.test(name) ? name : '…')

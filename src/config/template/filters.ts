@@ -1,12 +1,8 @@
 import {Arguments, type Given} from './arguments.ts'
 import {formatDate} from './dates.ts'
-import {isEqual, TemplateError, toPlain, toText, typeOf, type Value} from './value.ts'
-
-interface Filter {
-  /** Its arguments in their order. */
-  names?: readonly string[]
-  apply: (input: Value, given: Arguments) => Value | undefined
-}
+import {expect, ofList, ofNumber, ofText, type Filter} from './filter-kinds.ts'
+import {markup} from './markup-filters.ts'
+import {isEqual, TemplateError, toPlain, toText, type Value} from './value.ts'
 
 /** Applies a filter. Throws a TemplateError; undefined is a value that is not there, such as the first of no entries. */
 export function applyFilter(name: string, input: Value, given: Given): Value | undefined {
@@ -16,39 +12,6 @@ export function applyFilter(name: string, input: Value, given: Given): Value | u
 
 export const isFilter = (name: string): boolean => Object.hasOwn(filters, name) || name === 'default'
 export const filterNames = (): string[] => [...Object.keys(filters), 'default']
-
-const ofText = (apply: (text: string, given: Arguments) => Value | undefined, names?: readonly string[]): Filter => ({
-  names,
-  apply: (input, given) =>
-    apply(
-      expect(input, 'a text', (value) => typeof value === 'string'),
-      given,
-    ),
-})
-const ofNumber = (apply: (number: number, given: Arguments) => Value, names?: readonly string[]): Filter => ({
-  names,
-  apply: (input, given) =>
-    apply(
-      expect(input, 'a number', (value) => typeof value === 'number'),
-      given,
-    ),
-})
-const ofList = (
-  apply: (list: readonly Value[], given: Arguments) => Value | undefined,
-  names?: readonly string[],
-): Filter => ({
-  names,
-  apply: (input, given) =>
-    apply(
-      expect(input, 'a list', (value) => Array.isArray(value)),
-      given,
-    ),
-})
-
-function expect<T extends Value>(input: Value, expected: string, is: (value: Value) => boolean): T {
-  if (!is(input)) throw new TemplateError(`it needs ${expected}; found ${typeOf(input)}`)
-  return input as T
-}
 
 /** Tera's filters, which configurations of upstream are written for; `default` is the interpreter's own. */
 const filters: Readonly<Record<string, Filter>> = {
@@ -82,6 +45,7 @@ const filters: Readonly<Record<string, Filter>> = {
   ),
   urlencode_strict: ofText((text) => urlEncoded(text)),
   addslashes: ofText((text) => text.replaceAll(/[\\"']/g, String.raw`\$&`)),
+  ...markup,
   as_str: {apply: (input) => toText(input)},
   safe: {apply: (input) => input},
   json_encode: {

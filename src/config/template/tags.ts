@@ -1,4 +1,5 @@
 import {hint} from './arguments.ts'
+import {parserCode, textEnd} from './quotes.ts'
 import {TemplateError} from './value.ts'
 
 /** How deep expressions and tags may be nested: the parser is recursive. */
@@ -26,7 +27,7 @@ const rawAdvice =
 /**
  * Goes through the delimiters and tags of a template before it is parsed: what has no end or no beginning is told at its
  * place, which the parser cannot, and what would lead the parser too deep is refused. Throws a TemplateError. Returns the
- * text for the parser, in which `self::name(…)`, Tera's way to call a macro, is Jinja's `name(…)` at the same place.
+ * text for the parser, in which everything is at the same place.
  */
 export function checkTags(source: string): string {
   const open: {name: string; offset: number}[] = []
@@ -41,7 +42,7 @@ export function checkTags(source: string): string {
     }
     const end = codeEnd(source, offset, start.kind === '{' ? '}}' : '%}')
     const code = source.slice(offset, end)
-    result += source.slice(copied, offset) + code.replaceAll(/\bself::(?=\w)/g, '      ')
+    result += source.slice(copied, offset) + parserCode(code, offset)
     copied = end
     start.resume(end)
     if (start.kind === '{') continue
@@ -113,8 +114,9 @@ function codeEnd(source: string, offset: number, end: string): number {
     const char = source[at]!
     // A brace that closes an object comes first.
     if (source.startsWith(end, at) && (nesting === 0 || end === '%}')) return at + 2
-    if (char === '"' || char === "'") {
-      at = source.indexOf(char, at + 1)
+    const closing = textEnd(source, at)
+    if (closing !== undefined) {
+      at = closing
       if (at < 0) break
     } else if ('([{'.includes(char)) {
       if (++nesting > maxNesting) throw new TemplateError(`nested deeper than ${maxNesting} levels`, at)

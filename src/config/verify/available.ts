@@ -2,7 +2,6 @@ import {isDeepStrictEqual} from 'node:util'
 import type {Origin, Problem} from '../assemble.ts'
 import {defaultOf, leaves, valueAt, type Feature, type Leaf} from '../meta.ts'
 import {rootSection, type AnyConfig} from '../schema/root.ts'
-import type {AnyTarget} from '../target.ts'
 
 /** Keys whose value asks for something that this version does not do. Those that need the operator are one problem. */
 export function unavailable(config: AnyConfig, origins: ReadonlyMap<string, Origin>): Problem[] {
@@ -18,17 +17,13 @@ export function unavailable(config: AnyConfig, origins: ReadonlyMap<string, Orig
   return operator.length === 0 ? others : [...others, operatorProblem(operator, origins)]
 }
 
-/** One sentence that names them all: "feature.copy_target (file m.json:4) and target of the kind job (flag --target) need …". */
-function operatorProblem(
-  needs: readonly {path: string; value: unknown}[],
-  origins: ReadonlyMap<string, Origin>,
-): Problem {
+/** One sentence that names them all: "feature.copy_target (file m.json:4) and feature.split_queues (file m.json:9) need …". */
+function operatorProblem(needs: readonly {path: string}[], origins: ReadonlyMap<string, Origin>): Problem {
   const named = new Map<string, {path: string; text: string}>()
-  for (const {path, value} of needs) {
-    const subject = path === 'target.path' ? `target of the kind ${(value as AnyTarget).kind}` : operatorSection(path)
+  for (const {path} of needs) {
+    const subject = operatorSection(path)
     const origin = origins.get(path)
-    const shown = path === 'target.path' ? path : subject
-    if (!named.has(subject)) named.set(subject, {path: shown, text: origin ? `${subject} (${origin})` : subject})
+    if (!named.has(subject)) named.set(subject, {path: subject, text: origin ? `${subject} (${origin})` : subject})
   }
   const all = [...named.values()]
   return {

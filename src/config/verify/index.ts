@@ -26,9 +26,5 @@ export function verify(config: AnyConfig, origins: ReadonlyMap<string, Origin>):
   checkFilters(checks)
   checkPreview(checks)
   checkProfile(checks)
-  // W10
-  if (config.profile !== undefined && findings.warnings.length > 0) {
-    findings.warnings.push(`${checks.named('profile')}: the profile may be the cause of these warnings.`)
-  }
   return findings
 }

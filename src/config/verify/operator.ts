@@ -1,7 +1,6 @@
-import {operatorKinds} from '../target.ts'
 import type {Checks} from './context.ts'
 
-/** Keys that ask for the operator, and what they do not go together with (E2, E12, E13, E19, W4). */
+/** Keys that ask for the operator, and what they do not go together with (E2, E12, E19, W4); E13 is upstream's alone: no kind of target needs the operator here. */
 export function checkOperator({config, named, refuse, warn}: Checks): void {
   const {copy_target: copy, split_queues: queues, db_branches: branches, network, env} = config.feature
   const kind = config.target.path?.kind
@@ -26,10 +25,6 @@ export function checkOperator({config, named, refuse, warn}: Checks): void {
     if (network.incoming.mode !== 'steal') {
       warn('feature.copy_target.enabled', 'without stealing, the copy answers no traffic that the original gets')
     }
-  }
-  // E13
-  if (config.operator === false && (operatorKinds as readonly string[]).includes(kind ?? '')) {
-    refuse('target.path', `targets of the kind "${kind}" need the operator, which ${named('operator')} excludes`)
   }
   // E19
   for (const [index, branch] of branches.entries()) {

@@ -10,6 +10,8 @@ export interface PathContext {
   executable: string
   /** RUNNER_TOOL_CACHE, where CI runners keep the languages that a job installs. */
   toolCache?: string
+  /** What the user has put there from this machine: directories and files that a container's run line mounts. */
+  mounts?: readonly string[]
 }
 
 /** A text as a pattern that matches just that text. */
@@ -18,11 +20,19 @@ export const escapePattern = (text: string) => text.replace(/[\\.+*?()|[\]{}^$#&
 /** What is not found wherever it is: credentials of this machine that would be used for the cluster's (config.md 5.2). */
 export function notFoundPaths({home}: PathContext): string[] {
   if (home === undefined || home === '') return []
+  const pattern = homePattern(home)
   return ['gcloud', 'kube', 'azure'].map((name) => {
     const directory = name === 'gcloud' ? '/.config/gcloud' : `/.${name}`
-    return `^${escapePattern(home)}${escapePattern(directory)}`
+    return `${pattern}${escapePattern(directory)}`
   })
 }
+
+/** What a run line mounts is meant to be read there, whatever the target has at its place. */
+export const mountPaths = ({mounts = []}: PathContext): string[] =>
+  mounts.filter((mount) => mount !== '/').map((mount) => `^${escapePattern(mount)}(/|$)`)
+
+/** A container's user without a passwd entry has the home `/`: what follows brings its own slash. */
+const homePattern = (home: string) => `^${escapePattern(home.replace(/\/+$/, ''))}`
 
 /** What is read from the target although it lies in a local directory (config.md 5.2): names and certificates. */
 export const remotePaths = ['^/etc/resolv.conf$', '^/etc/hosts$', '^/etc/hostname$', '^/etc/ssl/certs(/|$)']
@@ -62,7 +72,7 @@ export function localPaths({home, cwd, temporary, executable, toolCache}: PathCo
     `^${escapePattern(temporary)}`,
     ...(cwd === '/' ? [] : [`^${escapePattern(cwd)}(/|$)`]),
     `${escapePattern(executable)}$`,
-    ...(home === undefined || home === '' ? [] : [`^${escapePattern(home)}/\\.`]),
+    ...(home === undefined || home === '' ? [] : [`${homePattern(home)}/\\.`]),
     ...(toolCache === undefined || toolCache === '' || toolCache === '/' ? [] : [`^${escapePattern(toolCache)}(/|$)`]),
   ]
 }

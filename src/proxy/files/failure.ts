@@ -1,5 +1,5 @@
 import {constants} from 'node:os'
-import {UnsupportedRequestError, type ErrorKind, type ResponseError} from '../../protocol/index.ts'
+import {ConnectionError, UnsupportedRequestError, type ErrorKind, type ResponseError} from '../../protocol/index.ts'
 
 const {errno} = constants
 
@@ -11,9 +11,14 @@ export class FileFailure extends Error {
   override readonly name = 'FileFailure'
   readonly errno: number
 
-  constructor(number: number, message: string) {
-    super(message)
+  constructor(number: number, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.errno = number
+  }
+
+  /** The agent went away in the middle: another one may answer. */
+  get agentGone(): boolean {
+    return this.cause instanceof ConnectionError
   }
 
   is(...names: ErrnoName[]): boolean {
@@ -96,5 +101,6 @@ export function toFailure(error: unknown, what: string): FileFailure {
   if (error instanceof UnsupportedRequestError) return failure('EOPNOTSUPP', `${what}: ${error.message}`)
   const {code} = error as NodeJS.ErrnoException
   const text = error instanceof Error ? error.message : String(error)
-  return failure(own.find((name) => name === code) ?? 'EIO', `${what}: ${text}`)
+  const name = own.find((name) => name === code) ?? 'EIO'
+  return new FileFailure(errno[name], `${name}: ${what}: ${text}`, {cause: error})
 }

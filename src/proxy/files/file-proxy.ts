@@ -54,6 +54,7 @@ export class FileProxy {
   readonly #changes: Changes
   readonly #watching: Watching
   readonly #working = new Set<FileRequest>()
+  readonly #filesChanged: () => void
 
   /** @throws errors of the local disk */
   constructor(options: FileProxyOptions) {
@@ -64,6 +65,7 @@ export class FileProxy {
       options.warn(text)
     }
     this.#map = options.map
+    this.#filesChanged = options.filesChanged
     this.#requests = new Requests(options.agent, warnOnce, options.stallMs)
     this.#requests.onProgress = () => this.#working.forEach((request) => request.busy())
     this.#metadata = new MetadataCache(this.#requests)
@@ -83,14 +85,18 @@ export class FileProxy {
 
   /** Answers one question; never rejects. */
   async answer(request: FileRequest): Promise<FileAnswer> {
+    const {operation, path, flags} = request
+    const asks = operation === 'lookup' || (operation === 'open' && (flags & WRITING) === 0)
     this.#working.add(request)
     try {
-      return await this.#answer(request)
+      return await this.#answer(request).catch((error: unknown) => {
+        // What only asks begins anew with the agent that has taken over.
+        if (asks && toFailure(error, operation).agentGone) return this.#answer(request)
+        throw error
+      })
     } catch (error) {
-      const failed = toFailure(error, request.operation)
-      const {operation, path, flags} = request
+      const failed = toFailure(error, operation)
       const follow = operation !== 'lookup' || (flags & lookupFlags.noFollow) === 0
-      const asks = operation === 'lookup' || (operation === 'open' && (flags & WRITING) === 0)
       const lasts = asks && failed.is('ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG', 'ENXIO')
       return {errno: failed.errno, validMs: lasts ? this.#metadata.validMs(path, follow) : 0}
     } finally {
@@ -109,6 +115,13 @@ export class FileProxy {
   /** Brings everything that was written to the target; returns what could not be. Never rejects. */
   flush(): Promise<Unsaved[]> {
     return this.#writers.flush()
+  }
+
+  /** Another agent has taken over, perhaps in another pod: nothing that the one before has said counts. Never rejects. */
+  async agentReplaced(): Promise<void> {
+    this.#metadata.clear()
+    this.#filesChanged()
+    await this.#writers.agentReplaced()
   }
 
   /** Ends everything. The copies on disk are the owner's to remove. */

@@ -1,7 +1,7 @@
 import type {Config} from '../../config/index.ts'
 import {compilePatterns, patternMatcher, patternReplacer, type LabelledPattern} from '../../patterns/index.ts'
 import {pathClasses} from '../../trap/types.ts'
-import {localPaths, notFoundPaths, remotePaths, type PathContext} from './default-paths.ts'
+import {localPaths, mountPaths, notFoundPaths, remotePaths, type PathContext} from './default-paths.ts'
 import type {PathClass} from './listing.ts'
 
 /** How paths are judged: for the trap as automata, for the session as functions with the same results. */
@@ -24,7 +24,7 @@ type FileConfig = Omit<Config['feature']['fs'], 'readonly_file_buffer'>
 const classes = Object.fromEntries(Object.entries(pathClasses).map(([name, label]) => [label, name as PathClass]))
 
 /**
- * The rules of `feature.fs` (config.md 5.2): the user's not_found, read_write, read_only and local, the default ones, then
+ * The rules of `feature.fs` (config.md 5.2): the user's not_found, read_write, read_only and local, what a container mounts, the default ones, then
  * the mode; the first that matches decides, without regard to case. Undefined in mode `local`: no file is remote. Throws a
  * PatternError for a pattern that cannot be used, which the verification of the configuration has found before.
  */
@@ -42,6 +42,7 @@ export function fileRules(config: FileConfig, context: PathContext): FileRules |
     ...list(config.read_write, 'readWrite'),
     ...list(config.read_only, 'readOnly'),
     ...list(config.local, 'local'),
+    ...list(mountPaths(context), 'local'),
     ...list(notFoundPaths(context), 'notFound'),
     // Written locally: each of them lies in a directory that is local by default.
     ...list(remotePaths, 'readOnly'),

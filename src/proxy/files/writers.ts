@@ -146,6 +146,21 @@ export class Writers {
     return results.flat()
   }
 
+  /** Opens what is open with the agent that has taken over: there it is written whole. Never rejects. */
+  async agentReplaced(): Promise<void> {
+    await Promise.all(
+      [...this.#open].map(async ([object, written]) => {
+        try {
+          await this.inTurn(written.copy.path, () => written.reopen())
+        } catch (error) {
+          if (this.#open.get(object) !== written) return
+          const {path, reason} = this.#unsaved(object, error)
+          this.#options.warn(`What is being written to ${path} cannot go to the target any more: ${reason}.`)
+        }
+      }),
+    )
+  }
+
   /** Ends everything; what was not brought to the target stays in the copies. */
   async close(): Promise<void> {
     clearInterval(this.#timer)

@@ -92,6 +92,23 @@ export class Written {
     this.#remoteSize = 0
   }
 
+  /**
+   * Opens the target's file again, because the agent of the descriptors was replaced. Its content is unknown then; only what was
+   * sent to the end of a file is not sent twice, unless it is another file. @throws FileFailure
+   */
+  reopen(): Promise<void> {
+    return this.exclusive(async () => {
+      const {path} = this.copy
+      for (const kind of ['write', 'append'] as const) {
+        if (this.#fds[kind] === undefined) continue
+        this.#fds[kind] = await this.#requests.open(path, {[kind]: true, create: true})
+      }
+      const value = {path: undefined, fd: this.fd, followSymlink: true}
+      const size = Number((await this.#requests.send({type: 'Xstat', value}, `stat ${path}`)).metadata.size)
+      if (!this.#appending || size === 0) this.distrust(size)
+    })
+  }
+
   /** The target's file has that size and an unknown content: everything counts as changed. */
   distrust(size: number): void {
     this.#blocks = []

@@ -44,10 +44,14 @@ export class Cluster {
     return this.config.getCurrentCluster()?.server ?? ''
   }
 
-  /** Writes a kubeconfig with the same access whose namespace is `namespace`, as a CI job would be given one. */
-  writeKubeconfig(file: string, namespace: string): void {
-    const exported = JSON.parse(this.config.exportConfig()) as {contexts: {context: {namespace?: string}}[]}
+  /** Writes a kubeconfig with the same access, or with a token, whose namespace is `namespace`, as a CI job would be given one. */
+  writeKubeconfig(file: string, namespace: string, token?: string): void {
+    const exported = JSON.parse(this.config.exportConfig()) as {
+      contexts: {context: {namespace?: string}}[]
+      users: {user: object}[]
+    }
     for (const {context} of exported.contexts) context.namespace = namespace
+    if (token !== undefined) for (const entry of exported.users) entry.user = {token}
     writeFileSync(file, JSON.stringify(exported), {mode: 0o600})
   }
 

@@ -80,7 +80,7 @@ function prepare(): string {
 }
 
 /** Gives a folder to nobody. */
-export function chownAll(folder: string): void {
+function chownAll(folder: string): void {
   execFileSync('chown', ['-R', '65534:65534', folder])
 }
 

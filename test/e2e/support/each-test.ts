@@ -1,4 +1,5 @@
 import {afterAll, afterEach, beforeAll, beforeEach} from 'vitest'
+import {setFaults} from './faults.ts'
 import {Harness} from './harness.ts'
 import type {Job} from './mirrord.ts'
 
@@ -10,7 +11,12 @@ export let job: Job
 beforeAll(async () => {
   harness = await Harness.open()
 })
-afterAll(() => harness.close())
+afterAll(async () => {
+  harness.close()
+  if (!process.env.MIRRORD_FAULT) return
+  const hits = (await setFaults(harness.cluster)).reduce((sum, fault) => sum + fault.hits, 0)
+  if (hits === 0) throw new Error('No fault of MIRRORD_FAULT has hit anything.')
+})
 beforeEach(() => {
   job = harness.job()
 })

@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto'
 import {existsSync, mkdtempSync, realpathSync, rmSync} from 'node:fs'
 import path from 'node:path'
 import {Cluster} from './cluster.ts'
+import {FAULTY, faultsOfRun} from './faults.ts'
 
 /** `sandbox`: embedded; `local`: the real Kubernetes on this machine; `remote`: pods run where we cannot look. */
 export type ClusterKind = 'sandbox' | 'local' | 'remote'
@@ -14,6 +15,8 @@ interface Target {
   kind: ClusterKind
   kubeconfig: string
   agentImage: string
+  /** With which the CI jobs come in, where it is not the administrator's way. */
+  token?: string
   stop(): Promise<void>
 }
 
@@ -53,7 +56,7 @@ export async function openEnvironment(manifests: string, deployments: readonly s
     await cluster.create(namespace, manifests)
     await Promise.all(deployments.map((name) => cluster.waitAvailable(namespace, name)))
     const kubeconfig = path.join(folder, 'config')
-    cluster.writeKubeconfig(kubeconfig, namespace)
+    cluster.writeKubeconfig(kubeconfig, namespace, target.token)
     const {kind, agentImage} = target
     return {kind, cluster, adminKubeconfig: target.kubeconfig, kubeconfig, namespace, agentImage, close}
   } catch (error) {
@@ -66,19 +69,28 @@ async function openCluster(): Promise<Target> {
   const kubeconfig = process.env.MIRRORD_E2E_KUBECONFIG
   if (!kubeconfig) {
     const {startSandbox} = await import('../../../sandbox/sandbox.ts')
-    // The users of the tests that may not read Deployments and profiles, or Pods and namespaces; their tokens are their names.
-    const users = {restricted: ['deployments', 'mirrordclusterprofiles'], blind: ['pods', 'namespaces']}
+    const faults = faultsOfRun(process.env)
+    // The users of the tests that may not read Deployments and profiles, Pods and namespaces, or Jobs; their tokens are their names.
+    const users = {
+      [FAULTY]: [],
+      restricted: ['deployments', 'mirrordclusterprofiles'],
+      blind: ['pods', 'namespaces'],
+      jobless: ['jobs'],
+    }
     const sandbox = await startSandbox({
       tokens: Object.keys(users).map((name) => ({name, groups: [], token: name})),
       denials: Object.entries(users).flatMap(([user, denied]) => denied.map((resource) => ({user, resource}))),
+      faults,
     })
     return {
       kind: 'sandbox',
       kubeconfig: sandbox.kubeconfig,
       agentImage: process.env.MIRRORD_AGENT_IMAGE || 'localhost/mirrord-agent:sandbox',
+      ...(faults ? {token: FAULTY} : {}),
       stop: () => sandbox.stop(),
     }
   }
+  if (process.env.MIRRORD_FAULT) throw new Error('MIRRORD_FAULT is for the sandbox')
   const agentImage = process.env.MIRRORD_AGENT_IMAGE
   if (!agentImage) throw new Error('MIRRORD_AGENT_IMAGE must name an agent image of the cluster (npm run agent:image)')
   const local = existsSync(localCluster) && new Cluster(kubeconfig).server.includes('10.222.0.2')

@@ -1,13 +1,9 @@
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
-import {
-  ApiException,
-  ApiextensionsV1Api,
-  CustomObjectsApi,
-  type V1CustomResourceDefinition,
-} from '@kubernetes/client-node'
+import {CustomObjectsApi, type V1CustomResourceDefinition} from '@kubernetes/client-node'
 import {parseAllDocuments} from 'yaml'
 import type {Cluster} from './cluster.ts'
+import {installDefinition} from './definitions.ts'
 import {until} from './until.ts'
 
 const group = 'profiles.mirrord.metalbear.co'
@@ -22,32 +18,22 @@ export function documentedDefinitions(): V1CustomResourceDefinition[] {
 
 /** Profiles in a cluster: their definitions, where they are missing, and the objects that a test makes. */
 export class Profiles {
-  readonly #definitions: ApiextensionsV1Api
+  readonly #cluster: Cluster
   readonly #objects: CustomObjectsApi
   readonly #undo: (() => Promise<unknown>)[] = []
 
-  constructor({config}: Cluster) {
-    this.#definitions = config.makeApiClient(ApiextensionsV1Api)
-    this.#objects = config.makeApiClient(CustomObjectsApi)
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.#objects = cluster.config.makeApiClient(CustomObjectsApi)
   }
 
   /** Installs the definitions. They let any adjustment pass, as those of a newer version would let theirs. */
   async install(): Promise<void> {
     for (const definition of documentedDefinitions()) {
-      const {name} = definition.metadata as {name: string}
       // The library's spelling.
       const open = {type: 'object', x_kubernetes_preserve_unknown_fields: true}
       for (const {schema} of definition.spec.versions) schema!.openAPIV3Schema!.properties!.spec = open
-      try {
-        await this.#definitions.createCustomResourceDefinition({body: definition})
-        this.#undo.push(() => this.#definitions.deleteCustomResourceDefinition({name}))
-      } catch (error) {
-        if (!(error instanceof ApiException) || error.code !== 409) throw error // it is installed already
-      }
-      await until(`the definition ${name}`, async () => {
-        const {status} = await this.#definitions.readCustomResourceDefinition({name})
-        return status?.conditions?.some(({type, status}) => type === 'Established' && status === 'True')
-      })
+      this.#undo.push(await installDefinition(this.#cluster, definition))
     }
   }
 

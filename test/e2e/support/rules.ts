@@ -2,7 +2,7 @@ import {execFileSync} from 'node:child_process'
 import {onePerNetwork} from './processes.ts'
 
 /** Runs a program in the network namespace of a process, as root or as the owner of its user namespace. */
-function inNetwork(pid: number, file: string, args: string[]): string {
+export function inNetwork(pid: number, file: string, args: string[]): string {
   const how = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials']
   return execFileSync('nsenter', [...how, `--net=/proc/${pid}/ns/net`, `--target=${pid}`, file, ...args], {
     encoding: 'utf8',

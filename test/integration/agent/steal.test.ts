@@ -207,6 +207,21 @@ describe.skipIf(!isRoot)('stealing (needs root)', () => {
     peer.close()
   })
 
+  it('leaves a request its answer when its port is stolen, then ends the connection', async () => {
+    const agent = await start()
+    const pooled = await dial(lab.podIp, 8080)
+    const closed = new Promise((resolve) => pooled.on('close', resolve))
+    pooled.on('end', () => pooled.destroy())
+    const answer = exchange(pooled, 'slow')
+    const peer = await Peer.connect(agent.port)
+    await peer.steal(8080)
+    peer.serve()
+    expect(await ask(lab.podIp, 8080, 'new')).toBe('local:new')
+    expect(await answer).toBe('deployed:slow')
+    await closed
+    peer.close()
+  })
+
   it('gives a port to the later of two clients', async () => {
     const agent = await start()
     const first = await Peer.connect(agent.port)
@@ -218,6 +233,19 @@ describe.skipIf(!isRoot)('stealing (needs root)', () => {
     first.close()
     expect(await ask(lab.podIp, 8080, 'y')).toBe('local:y')
     second.close()
+  })
+
+  it('[CLN-10] keeps the ports of one client when another one leaves', async () => {
+    const agent = await start()
+    const first = await Peer.connect(agent.port)
+    const second = await Peer.connect(agent.port)
+    await first.steal(8080)
+    first.serve()
+    await second.steal(9090)
+    second.close()
+    await second.connection.closed
+    expect(await ask(lab.podIp, 8080, 'x')).toBe('local:x')
+    first.close()
   })
 
   it('half closes both ways', async () => {

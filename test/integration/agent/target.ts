@@ -18,9 +18,14 @@ function listen(
   })
 }
 
-/** Answers one line with `deployed:<line>` and keeps the connection. */
+/** Answers one line with `deployed:<line>`, the line "slow" after a second, and keeps the connection. */
 const application: Parameters<typeof createServer>[1] = (socket) => {
-  socket.on('data', (data) => socket.write(`deployed:${data.toString()}`))
+  const answer = (text: string) => void (socket.destroyed || socket.write(`deployed:${text}`))
+  socket.on('data', (data) => {
+    const text = data.toString()
+    if (text.startsWith('slow')) setTimeout(answer, 1000, text)
+    else answer(text)
+  })
   socket.on('end', () => socket.end())
   socket.on('error', () => {})
 }

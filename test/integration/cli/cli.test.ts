@@ -2,6 +2,7 @@ import {readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {describe, expect, it} from 'vitest'
 import {exitCodes} from '../../../src/errors/exit-codes.ts'
+import {UPSTREAM_VERSION} from '../../../src/util/upstream-version.ts'
 import {useCli} from './harness.ts'
 
 const root = path.join(import.meta.dirname, '../../..')
@@ -76,8 +77,8 @@ describe('ci stop', () => {
 })
 
 describe('ci api-key', () => {
-  it('says that it needs the operator', async () => {
-    const {code, stdout, stderr} = await mirrord(['ci', 'api-key'])
+  it.each([[[]], [['-f']], [['-f', 'none.json']]])('says that it needs the operator: %j', async (flags) => {
+    const {code, stdout, stderr} = await mirrord(['ci', 'api-key', ...flags])
     expect([code, stdout]).toEqual([exitCodes.operator.code, ''])
     expect(stderr).toMatch(/^Error: .*\n {2}Why: .*\n {2}Next: .*\n {2}Code: API_KEY_NEEDS_OPERATOR \(exit 60\)\n$/)
   })
@@ -106,8 +107,73 @@ describe('--json', () => {
     expect(stderr).toContain(`Code: ${error} (exit ${exit})`)
   })
 
+  it.each([['-ojson'], ['-o=json'], ['--output=json']])('is also meant by %s of ls', async (flag) => {
+    const {code, stdout} = await mirrord(['ls', flag, '--nope'])
+    expect([code, parse(stdout)]).toMatchObject([exitCodes.usage.code, {error: {code: 'USAGE'}}])
+    expect((await mirrord(['ls', '--output', 'table', '--nope'])).stdout).toBe('')
+  })
+
   it('is nothing when the program has it', async () => {
     expect(await mirrord(['ci', 'start', '--', 'node', '--json'])).toMatchObject({stdout: ''})
+  })
+})
+
+describe('the words of a command line', () => {
+  it.each([
+    [['ci', ''], 'The name of the command is empty.', 'mirrord ci --help'],
+    [[''], 'The name of the command is empty.', 'mirrord --help'],
+    [['ci', '--version'], '--version is no command.', 'mirrord ci --help'],
+    [['ci', '--foreground', 'start'], '--foreground is no command.', 'mirrord ci --help'],
+    [['config', 'show', '--grace='], '--grace: expected an integer but received: "".', 'mirrord config show --help'],
+    [['config', 'show', '--fs-mode', 'all'], 'Expected --fs-mode=all to be one of', 'mirrord config show --help'],
+    [['ci', 'start', '--help=all'], '--help takes no value.', 'mirrord ci start --help'],
+    [['ci', 'start', '-f', 'node'], 'PROGRAM is missing: "node" was taken', '-f -- node'],
+  ])('[LIF-12] %j: says what is wrong, and where to read on', async (words, what, next) => {
+    const {code, stdout, stderr} = await mirrord(words)
+    expect([code, stdout]).toEqual([exitCodes.usage.code, ''])
+    expect(stderr).toContain(what)
+    expect(stderr).toContain(next)
+  })
+
+  it('[LIF-12] a program that -f has taken as its file is recognised', async () => {
+    const {code, stderr} = await mirrord(['ci', 'start', '-f', 'node', 'app.js'])
+    expect([code, stderr]).toEqual([exitCodes.configNotFound.code, expect.stringContaining('-f -- node')])
+    const other = await mirrord(['ci', 'start', '-f', 'mirrord.json', 'node', 'app.js'])
+    expect([other.code, other.stderr]).toEqual([code, expect.not.stringContaining('-f --')])
+  })
+
+  it.each([
+    [
+      ['ci', 'help', 'start'],
+      ['ci', 'start', '--help'],
+    ],
+    [
+      ['ci', 'help'],
+      ['ci', '--help'],
+    ],
+    [
+      ['help', 'ci', 'start'],
+      ['ci', 'start', '--help'],
+    ],
+    [
+      ['config', 'help', 'show'],
+      ['config', 'show', '--help'],
+    ],
+  ])('%j is %j', async (words, same) => {
+    const shown = await mirrord(words)
+    expect(shown).toMatchObject({code: 0, stderr: ''})
+    expect(shown).toEqual(await mirrord(same))
+  })
+
+  it.each([
+    ['ci container', ['docker', 'ps'], 'docker ps starts no container'],
+    ['ci container', ['--', 'sh', '-c', 'true'], 'no container runtime'],
+    ['container', ['docker', 'run'], 'docker run has no image'],
+    ['container', ['podman', 'run', '-d', 'x'], 'stays attached'],
+    ['ci container', ['podman', 'run', '-t', 'x'], 'no terminal'],
+  ])('%s %j is refused before the cluster is asked', async (command, words, what) => {
+    const {code, stderr} = await mirrord([...command.split(' '), '-t', 'pod/web', ...words])
+    expect([code, stderr]).toEqual([exitCodes.usage.code, expect.stringContaining(what)])
   })
 })
 
@@ -213,7 +279,10 @@ describe('the help of every command', async () => {
     >
   }
 
-  it.each(Object.entries(commands))('%s: fits, says what each flag is, and has examples', async (id, command) => {
+  // oclif answers `help --help` with the overview.
+  const own = Object.entries(commands).filter(([id]) => id !== 'help')
+
+  it.each(own)('%s: fits, says what each flag is, and has examples', async (id, command) => {
     const {code, stdout, stderr} = await mirrord([...id.split(':'), '--help'], {env: {KUBECONFIG: '/nowhere'}})
     expect([code, stderr]).toEqual([0, ''])
     const lines = stdout.split('\n')
@@ -252,7 +321,6 @@ describe('the command line itself', () => {
     [['ci', 'logs', '-f', '-f'], '--follow is given more than once.'],
     [['ci', 'stop', '--grace', '-1'], '--grace needs a value.'],
     [['ci', 'stop', '--grace=-1'], '--grace: expected an integer greater than or equal to 0 but received: -1.'],
-    [[''], 'There is no command `mirrord `.'],
   ])('says in one sentence what is wrong with %j', async (args, what) => {
     const {code, stdout, stderr} = await mirrord(args)
     expect([code, stdout, stderr.split('\n')[0]]).toEqual([exitCodes.usage.code, '', `Error: ${what}`])
@@ -268,6 +336,12 @@ describe('the command line itself', () => {
     const {code, stdout} = await mirrord(['--version'])
     expect(code).toBe(0)
     expect(stdout).toContain(version)
+    const verbose = await mirrord(['-V', '--verbose'])
+    expect(verbose).toEqual({
+      code: 0,
+      stdout: `${stdout}goes by mirrord ${UPSTREAM_VERSION}: its agent image and protocol\n`,
+      stderr: '',
+    })
   })
 
   it('refuses a command that does not exist, and says which may have been meant [EXIT-2]', async () => {

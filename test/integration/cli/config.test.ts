@@ -47,6 +47,28 @@ describe('[LIF-17] verify-config', () => {
     })
   })
 
+  it('tells what it warns of together with what is wrong, in the object and on stderr, as a start does', async () => {
+    const name = file('m.json', {target: 'pod/x', agent: {ttl: -1}, api: false})
+    const warning = `api (file ${name}:1) has no effect: the session always has its own control socket.`
+    const {stderr, verdict} = await verified([name])
+    expect(verdict.warnings).toEqual([warning])
+    const start = await mirrord(['ci', 'start', '-f', name, '--', 'true'])
+    const json = await mirrord(['ci', 'start', '-f', name, '--', 'true'], {env: {MIRRORD_PROGRESS_MODE: 'json'}})
+    const events = json.stderr.split('\n').filter((line) => line !== '')
+    expect(events.map((line) => JSON.parse(line) as unknown)).toEqual([
+      {type: 'Warning', message: warning},
+      expect.objectContaining({
+        type: 'FinishedTask',
+        success: false,
+        message: expect.not.stringContaining('!') as unknown,
+      }),
+    ])
+    for (const text of [stderr, start.stderr]) {
+      expect(text.indexOf(`! ${warning}\n`)).toBeGreaterThanOrEqual(0)
+      expect(text.indexOf(`! ${warning}\n`)).toBeLessThan(text.indexOf('Error:'))
+    }
+  })
+
   it('fails with everything that is wrong, on both streams, and an exit code of its own', async () => {
     const name = file('m.json', {tarket: 'pod/x', feature: {network: {dns: 3}}, agent: {ttl: -1}})
     for (const args of [[name], ['--ide', name], [name, '--resolved']]) {

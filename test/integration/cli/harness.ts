@@ -19,9 +19,10 @@ function youngest(directory: string): number {
 export interface Cli {
   /** A folder of the test's own: working directory, with home, run (RUNNER_TEMP) and tmp in it. */
   readonly folder: string
+  /** `below`: a program that runs the command, with its first arguments. */
   run(
     args: string[],
-    options?: {env?: Record<string, string | undefined>; stdin?: string},
+    options?: {env?: Record<string, string | undefined>; stdin?: string; below?: readonly string[]},
   ): Promise<{code: number | null; stdout: string; stderr: string}>
 }
 
@@ -62,7 +63,9 @@ export function useCli(): Cli {
         NODE_COMPILE_CACHE: compileCache,
         ...options.env,
       }
-      const child = spawn(process.execPath, [path.join(root, 'bin/run.js'), ...args], {
+      const mirrord = [process.execPath, path.join(root, 'bin/run.js'), ...args]
+      const [program = '', ...words] = [...(options.below ?? []), ...mirrord]
+      const child = spawn(program, words, {
         cwd: folder,
         env: Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined)),
         stdio: ['pipe', 'pipe', 'pipe'],

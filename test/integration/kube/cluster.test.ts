@@ -13,15 +13,15 @@ import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {
   checkCluster,
   connectAgent,
-  createAgentJob,
-  deleteAgentJob,
+  createAgent,
+  deleteAgent,
   eventLines,
   loadCluster,
   logTail,
   openForward,
   resolveTarget,
   waitForAgentGone,
-  type AgentJob,
+  type Agent,
   type Cluster,
   type ClusterChoice,
   type ConnectedAgent,
@@ -102,10 +102,10 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
     return (await resolveConfig({flags: {'config-file': 'm.json'}, env: {}, cwd: '/', readFile: async () => text}))
       .config
   }
-  const start = async (agent: Record<string, unknown> = {}): Promise<AgentJob> => {
+  const start = async (agent: Record<string, unknown> = {}): Promise<Agent> => {
     const config = await configured(agent)
     const target = await resolveTarget(cluster, {kind: 'deployment', name: 'web'}, namespace)
-    return createAgentJob(cluster, {target, agent: config.agent, sessionId: 'test', namespace})
+    return createAgent(cluster, {target, agent: config.agent, sessionId: 'test', namespace})
   }
   const leftJobs = async () =>
     JSON.parse(await kubectl(['get', 'jobs', '-n', namespace, '-o', 'json'])) as {items: unknown[]}
@@ -177,7 +177,7 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
   describe('targets', () => {
     it('finds a pod of a deployment by labels and expressions', async () => {
       const found = await resolveTarget(cluster, {kind: 'deployment', name: 'web'}, namespace)
-      expect(found).toMatchObject({namespace, container: 'web', containerGuessed: false, podCount: 1})
+      expect(found).toMatchObject({namespace, container: 'web', containerGuessed: false, others: []})
       expect(found.containerId).toMatch(/^[0-9a-f]{64}$/)
       expect(found.nodeHostname).toBeTruthy()
       const pod = await resolveTarget(cluster, {kind: 'pod', name: found.name, container: 'helper'}, namespace)
@@ -200,7 +200,7 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
   })
 
   describe('an agent', () => {
-    let job: AgentJob
+    let job: Agent
     let agent: ConnectedAgent<void>
 
     beforeAll(async () => {
@@ -313,12 +313,12 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
     it('shows events and log', async () => {
       expect((await eventLines(cluster, namespace, agent.pod)).join('\n')).toContain('Scheduled')
       const at = {namespace, pod: agent.pod, container: 'mirrord-agent'}
-      expect(await logTail(cluster, at)).toEqual(['agent ready - version 3.250.0'])
+      expect((await logTail(cluster, at)).lines).toEqual(['agent ready - version 3.250.0'])
     })
 
     it('is gone soon after it is deleted, and the channel tells', async () => {
-      await deleteAgentJob(cluster, job)
-      await deleteAgentJob(cluster, job)
+      await deleteAgent(cluster, job)
+      await deleteAgent(cluster, job)
       expect(await waitForAgentGone(cluster, job)).toBe(true)
       await agent.channel.closed
       expect((await leftJobs()).items).toEqual([])
@@ -336,7 +336,7 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
 
     it('because its image does not exist', async () => {
       const report = await fails({image: 'localhost/no-such-image:1'})
-      expect(report).toMatchObject({code: 'AGENT_IMAGE_PULL', exit: 'agentImage'})
+      expect(report).toMatchObject({code: 'AGENT_IMAGE_REGISTRY', exit: 'agentImage'})
       expect(report.what).toContain('localhost/no-such-image:1')
     })
 
@@ -347,7 +347,7 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
 
     it('because it ends, with its last words', async () => {
       const report = await fails({log_level: 'die'})
-      expect(report).toMatchObject({code: 'AGENT_ENDED', exit: 'agentScheduling'})
+      expect(report).toMatchObject({code: 'AGENT_ENDED', exit: 'agentEnded'})
       expect(report.detail).toContain('cannot find the container runtime')
     })
 
@@ -370,7 +370,7 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
       await kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=baseline'])
       try {
         const report = await fails({})
-        expect(report).toMatchObject({code: 'AGENT_REFUSED', exit: 'agentScheduling'})
+        expect(report).toMatchObject({code: 'AGENT_REFUSED_POD_SECURITY', exit: 'agentRefused'})
         expect(report.why).toContain('PodSecurity')
       } finally {
         await kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce-'])
@@ -380,12 +380,12 @@ describe.skipIf(!kubeconfig || !image)('a real cluster', () => {
     it('because there is no such namespace or right', async () => {
       const config = await configured()
       const plan = {agent: config.agent, sessionId: 'test'}
-      expect(await refusal(createAgentJob(cluster, {...plan, namespace: 'no-such-namespace'}))).toMatchObject({
+      expect(await refusal(createAgent(cluster, {...plan, namespace: 'no-such-namespace'}))).toMatchObject({
         code: 'NAMESPACE_NOT_FOUND',
       })
       const token = await kubectl(['create', 'token', 'default', '-n', namespace])
       const limited = await loadCluster({kubeconfig: await changed({user: {token}})}, {})
-      const report = await refusal(createAgentJob(limited, {...plan, namespace}))
+      const report = await refusal(createAgent(limited, {...plan, namespace}))
       limited.client.close()
       expect(report).toMatchObject({exit: 'forbidden'})
       expect(report.what).toContain('create jobs.batch')

@@ -193,14 +193,6 @@ describe.skipIf(!root)('API server of the sandbox (root)', () => {
     ).toEqual([])
   })
 
-  test('faults on demand', async () => {
-    client.sandbox.fail({path: /configmaps/, code: 503, retryAfter: 1})
-    expect((await client.call('GET', '/api/v1/namespaces/default/configmaps')).code).toBe(503)
-    expect((await client.call('GET', '/api/v1/namespaces/default/configmaps')).code).toBe(200)
-    client.sandbox.fail({path: /configmaps/})
-    await expect(client.call('GET', '/api/v1/namespaces/default/configmaps')).rejects.toThrow()
-  })
-
   for (const binary of kubectls) {
     test(`${binary}: apply, get, describe, logs, rollout, delete`, async () => {
       const kubectl = (...args: string[]) =>

@@ -146,6 +146,7 @@ describe('the status of sessions', () => {
         bytesOut: 4500,
         startedAt: createdAt,
         readyAt: '2031-01-01T00:00:00.000Z',
+        reconnectingSince: null,
         endedAt: null,
         uptimeSeconds: 61.2,
         outputDirectory: null,

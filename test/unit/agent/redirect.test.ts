@@ -32,8 +32,8 @@ describe('rules', () => {
       `-I ${standard} 1 -m owner --gid-owner 4242 -p tcp ! -s 10.0.0.5 -j RETURN`,
       `-A PREROUTING -j ${inbound}`,
       `-A OUTPUT -j ${standard}`,
-      `-I ${inbound} 1 -m tcp -p tcp --dport 80 -j REDIRECT --to-ports 4000`,
-      `-I ${standard} 2 -o lo -m tcp -p tcp --dport 80 -j REDIRECT --to-ports 4000`,
+      `-I ${inbound} 1 -m tcp -p tcp --dport 80 --syn -j REDIRECT --to-ports 4000`,
+      `-I ${standard} 2 -o lo -m tcp -p tcp --dport 80 --syn -j REDIRECT --to-ports 4000`,
       'COMMIT',
       '',
     ])
@@ -46,7 +46,7 @@ describe('rules', () => {
 
   it('adds and removes ports by the same specification', () => {
     const rule = {port: 81, listener: 4001}
-    const specification = '-m tcp -p tcp --dport 81 -j REDIRECT --to-ports 4001'
+    const specification = '-m tcp -p tcp --dport 81 --syn -j REDIRECT --to-ports 4001'
     expect(addPortScript(chains, true, rule, 1)).toContain(`-I ${inbound} 2 ${specification}\n-I ${standard} 3 -o lo`)
     expect(removePortScript(chains, true, rule, false)).toBe(
       `*nat\n-D ${inbound} ${specification}\n-D ${standard} -o lo ${specification}\nCOMMIT\n`,

@@ -2,7 +2,9 @@ import {Parser} from '@oclif/core'
 import {describe, expect, it} from 'vitest'
 import {normalizeArguments, unshield, type CommandShape} from '../../../src/cli/arguments.ts'
 import CiLogs from '../../../src/commands/ci/logs.ts'
+import CiContainer from '../../../src/commands/ci/container.ts'
 import CiStart from '../../../src/commands/ci/start.ts'
+import Container from '../../../src/commands/container.ts'
 import Exec from '../../../src/commands/exec.ts'
 import Ls from '../../../src/commands/ls.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
@@ -231,6 +233,8 @@ describe('[LIF-11] the flags of upstream', () => {
   it.each([
     ['ci start', CiStart.flags],
     ['exec', Exec.flags],
+    ['ci container', CiContainer.flags],
+    ['container', Container.flags],
   ])('are all there on %s, with their short forms', (_name, flags) => {
     const found = Object.entries(flags as CommandShape['flags'])
     for (const [char, name, value] of upstream)
@@ -240,6 +244,12 @@ describe('[LIF-11] the flags of upstream', () => {
       })
     const ours = found.filter(([, {char}]) => char !== undefined && !upstream.some(([other]) => other === char))
     expect(ours).toEqual([])
+  })
+
+  it('are the same for a container, apart from interception, which it cannot do without', () => {
+    const without = (flags: object) => Object.keys(flags).filter((name) => name !== 'intercept')
+    expect(Object.keys(CiContainer.flags)).toEqual(without(CiStart.flags))
+    expect(Object.keys(Container.flags)).toEqual(without(Exec.flags))
   })
 
   it('are the same on both, apart from what only a session of a job has', () => {

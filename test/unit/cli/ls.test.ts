@@ -57,6 +57,7 @@ describe('the types of targets', () => {
     [undefined, undefined, undefined],
     [['pod'], undefined, ['pod']],
     [['deploy', 'pod'], undefined, ['deployment', 'pod']],
+    [['rollout', 'cronjob', 'daemonset'], undefined, ['rollout', 'cronjob', 'daemonset']],
     [['pod'], '["deployment"]', ['pod']],
     [undefined, '["deployment","pod"]', ['deployment', 'pod']],
     [undefined, '["targetless","pod"]', ['pod']],
@@ -66,13 +67,7 @@ describe('the types of targets', () => {
     expect(targetTypes(flags, variable)).toEqual(kinds)
   })
 
-  it.each(['rollout', 'statefulset', 'job', 'cronjob', 'service', 'replicaset'])('%s comes later', (type) => {
-    const report = refusal(() => targetTypes([type], undefined))
-    expect(report).toMatchObject({code: 'TARGET_TYPE_UNSUPPORTED', exit: 'configUnsupported'})
-    expect(report.what).toContain(`"${type}"`)
-  })
-
-  it.each(['', 'pods', 'a/b', 'POD', 'pod/x'])('%j is none', (type) => {
+  it.each(['', 'pods', 'label', 'a/b', 'POD', 'pod/x'])('%j is none', (type) => {
     expect(refusal(() => targetTypes([type], undefined))).toMatchObject({code: 'TARGET_TYPE_INVALID', exit: 'usage'})
   })
 

@@ -62,15 +62,15 @@ describe('feature.fs', () => {
 
   it('refuses an older variable that is neither true nor false', async () => {
     expect((await refusal({}, {env: {MIRRORD_FILE_OPS: 'yes'}})).why).toContain(
-      'feature.fs.mode (env MIRRORD_FILE_OPS)',
+      'feature.fs.mode (env MIRRORD_FILE_OPS): expected true or false.',
     )
   })
 
   it.each([
     [
-      'feature.fs.read_only',
+      'feature.fs.read_only.1',
       {feature: {fs: {read_only: ['fine', '(?=x)']}}},
-      'pattern 2',
+      'the pattern',
       'look-around is not supported',
     ],
     ['feature.fs.read_write', {feature: {fs: {read_write: '*'}}}, 'the pattern', 'nothing before "*" to repeat'],
@@ -92,7 +92,7 @@ describe('feature.fs', () => {
 
   it('names the variable that a pattern comes from', async () => {
     const report = await refusal({}, {env: {MIRRORD_FILE_LOCAL_PATTERN: 'a;(b'}})
-    expect(report.why).toContain('feature.fs.local (env MIRRORD_FILE_LOCAL_PATTERN): pattern 2 cannot be used')
+    expect(report.why).toContain('feature.fs.local.1 (env MIRRORD_FILE_LOCAL_PATTERN): the pattern cannot be used')
   })
 
   it('accepts the size of the read-ahead buffer, and says that it changes nothing', async () => {

@@ -1,5 +1,6 @@
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
+import fc from 'fast-check'
 import {describe, expect, it} from 'vitest'
 import {z} from 'zod'
 import {resolveConfig, rootSection} from '../../../src/config/index.ts'
@@ -8,7 +9,8 @@ import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {fileDefault, inputOf} from '../../../scripts/lib/config-schema.ts'
 
 const file = path.join(import.meta.dirname, '..', '..', '..', 'schema', 'mirrord-schema.json')
-const published = z.fromJSONSchema(JSON.parse(readFileSync(file, 'utf8')) as Parameters<typeof z.fromJSONSchema>[0])
+const schema = JSON.parse(readFileSync(file, 'utf8')) as Parameters<typeof z.fromJSONSchema>[0] & Node
+const published = z.fromJSONSchema(schema)
 
 /** What an editor says. */
 const editor = (config: unknown) => published.safeParse(config).success
@@ -28,6 +30,49 @@ const ours = async (config: unknown): Promise<boolean> => {
     return error.report.code === 'CONFIG_UNSUPPORTED'
   }
 }
+
+/** Every path that the published schema knows, inside of lists' entries and of the forms of a section excepted. */
+function* pathsOf(node: Node, around: readonly string[] = []): Generator<readonly string[]> {
+  for (const form of [...(node.anyOf ?? []), ...(node.oneOf ?? [])]) yield* pathsOf(form, around)
+  for (const [key, inner] of Object.entries(node.properties ?? {})) {
+    yield [...around, key]
+    yield* pathsOf(inner, [...around, key])
+  }
+}
+interface Node {
+  anyOf?: Node[]
+  oneOf?: Node[]
+  properties?: Record<string, Node>
+}
+
+const text = fc.constantFrom(
+  '',
+  'x',
+  'X_y',
+  'steal',
+  'local',
+  '5',
+  'a;b',
+  '(',
+  'pod/x',
+  'targetless',
+  '1.2.3.4',
+  'Always',
+)
+const scalar = fc.oneof(fc.constantFrom(null, true, false, 1.5, -1, 0, 1, 80, 70_000, 5e9), text)
+/** What a key may be given, right or wrong. */
+const anything = fc.oneof(
+  {weight: 3, arbitrary: scalar},
+  fc.array(scalar, {maxLength: 2}),
+  fc.array(fc.array(scalar, {minLength: 2, maxLength: 3}), {maxLength: 2}),
+  fc.dictionary(
+    fc.constantFrom('path', 'pod', 'name', 'local', 'remote', 'mode', 'enabled', 'tag', 'header', 'x'),
+    scalar,
+    {
+      maxKeys: 2,
+    },
+  ),
+)
 
 /** The file that sets one key. */
 const setting = (key: readonly string[], value: unknown): unknown =>
@@ -94,6 +139,18 @@ describe('the published JSON Schema', () => {
       const config = setting(key, value)
       expect([editor(config), await ours(config)], JSON.stringify(value)).toEqual([true, true])
     }
+  })
+
+  it('[3] accepts whatever we accept', async () => {
+    const paths = [...new Set([...pathsOf(schema)].map((path) => path.join('.')))].map((path) => path.split('.'))
+    expect(paths.length).toBeGreaterThan(200)
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), anything, async (key, value) => {
+        const config = setting(key, value)
+        return editor(config) || !(await ours(config))
+      }),
+      {numRuns: 2000},
+    )
   })
 
   it.each(keys)('refuses another type for $name', async ({key, schema, meta}) => {

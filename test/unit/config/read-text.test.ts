@@ -114,6 +114,8 @@ describe('what is no text of a configuration', () => {
     ['a program', 'm', Buffer.from('\x7fELF\x02\x01\x01\0\0\0', 'latin1'), 'NUL', 1],
     ['5 MB', 'm.json', `{"target": "${canary}${'x'.repeat(5_000_000)}"}`, 'larger than 512 KiB'],
     ['one byte too many', 'm.yaml', `key: ${canary}\n`.padEnd(512 * 1024 + 1, '#'), 'larger than 512 KiB'],
+    ['one byte too many of YAML', 'm.yaml', `key: ${canary}\n`.padEnd(128 * 1024 + 1, '#'), 'larger than 128 KiB'],
+    ['one byte too many of TOML', 'm.toml', `key = "${canary}"\n`.padEnd(128 * 1024 + 1, '#'), 'larger than 128 KiB'],
     ['deep lists', 'm.json', '['.repeat(deep), 'deeper than 100', 1],
     ['deep objects', 'm.json', '{"a":'.repeat(deep / 2), 'deeper than 100', 1],
     ['deep lists that end', 'm', '['.repeat(deep) + ']'.repeat(deep), 'deeper than 100', 1],
@@ -121,11 +123,11 @@ describe('what is no text of a configuration', () => {
     [
       'deep blocks of YAML',
       'm.yml',
-      Array.from({length: 900}, (_, at) => `${' '.repeat(at)}a:\n`).join(''),
+      Array.from({length: 450}, (_, at) => `${' '.repeat(at)}a:\n`).join(''),
       'deeper',
       101,
     ],
-    ['deep entries of YAML', 'm.yaml', '- '.repeat(deep), 'deeper than 100', 1],
+    ['deep entries of YAML', 'm.yaml', '- '.repeat(60_000), 'deeper than 100', 1],
     ['deep lists of TOML', 'm.toml', `a = ${'['.repeat(deep)}`, 'deeper than 100', 1],
     ['deep tables of TOML', 'm.toml', `[${'a.'.repeat(500)}b]\n`, 'deeper than 100', 1],
     ['a template of brackets', 'm.yaml', `key: {{ ${'('.repeat(deep)} }}`, 'deeper', 1],
@@ -179,7 +181,10 @@ describe.each(Object.keys(clean))('[LIF-32] %s is not broken', (name) => {
     ['with a template', (text) => text.replace('pod/x', "{{ 'pod' }}/x")],
     ['with a key that is null', (text) => (isJson(name) ? text.replace('{', '{"kubeconfig": null, ') : text)],
     ['with a mark and CRLF', (text) => `\u{feff}${text.replaceAll('\n', '\r\n')}`],
-    ['padded to the limit', (text) => `${text}${isJson(name) ? '//' : '#'}`.padEnd(512 * 1024, '.')],
+    [
+      'padded to the limit',
+      (text) => `${text}${isJson(name) ? '//' : '#'}`.padEnd((isJson(name) ? 512 : 128) * 1024, '.'),
+    ],
   ])('%s', async (_name, change) => {
     writeFileSync(at(name), change(clean[name]!))
     const {config} = await resolve(name)

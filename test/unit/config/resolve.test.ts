@@ -256,22 +256,12 @@ describe('refusals', () => {
     ['{"feature": {"env": {"env_file": "x"}}}', 'feature.env.env_file'],
     ['{"feature": {"copy_target": true}}', 'feature.copy_target'],
     ['{"feature": {"copy_target": {}}}', 'feature.copy_target'],
-    ['{"agent": {"ephemeral": true}}', 'agent.ephemeral'],
-    ['{"target": "rollout/x"}', 'target.path'],
-    ['{"target": {"stateful_set": "x"}}', 'target'],
   ])('says of %s that it comes later', async (text, key) => {
     const report = await refusal({text, flags: text.includes('"target"') ? {} : {target: 'pod/x'}})
     expect([report.code, report.exit]).toEqual(['CONFIG_UNSUPPORTED', 'configUnsupported'])
     expect(report.why).toContain(key)
     expect(report.next.join()).toContain(key)
   })
-
-  it.each([[{'ephemeral-container': true}, 'agent.ephemeral']])(
-    'says of the flag %j that it comes later',
-    async (flags, key) => {
-      expect((await refusal({flags})).why).toContain(`${key} (flag --`)
-    },
-  )
 
   it('says of a variable that it comes later instead of passing over it', async () => {
     expect((await refusal({env: {MIRRORD_HTTP_HEADER_FILTER: 'a: b'}})).why).toContain('env MIRRORD_HTTP_HEADER_FILTER')
@@ -291,14 +281,13 @@ describe('refusals', () => {
 
   it.each([
     ['E10', {flags: {target: 'targetless', steal: true}}, 'steal'],
-    ['E14', {text: '{"feature": {"env": {"include": "A", "exclude": "B"}}}'}, 'cannot both be set'],
+    ['E14', {text: '{"feature": {"env": {"include": "A", "exclude": "B"}}}'}, 'cannot be set together with'],
     [
       'E14 through a flag',
       {text: '{"feature": {"env": false}}', flags: {'override-env-vars-include': 'A'}},
       'flag --override-env-vars-include',
     ],
     ['E22', {text: '{"startup_retry": {"min_ms": 10, "max_ms": 5}}'}, 'startup_retry.max_ms'],
-    ['a ping interval of 0', {text: '{"internal_proxy": {"ping_interval": 0}}'}, 'at least 1'],
     ['a port out of range', {text: '{"feature": {"network": {"incoming": {"ports": [70000]}}}}'}, 'at most 65535'],
   ])('refuses %s', async (_name, input, words) => {
     const report = await refusal(input)
@@ -372,6 +361,184 @@ describe('files', () => {
       ['CONFIG_NOT_FOUND', 'configNotFound'],
       ['CONFIG_FORMAT', 'configInvalid'],
       ['CONFIG_FORMAT', 'configInvalid'],
+    ])
+  })
+})
+
+describe('[3] values of YAML are what their key says', () => {
+  const yaml = (text: string) => resolve({name: 'm.yaml', text: `target: pod/x\n${text}`})
+
+  it('takes a plain number, date or truth for a text as it is written', async () => {
+    const {config, key} = await yaml(
+      [
+        'key: 0042',
+        'kube_context: true',
+        'agent:',
+        '  labels: {version: 1.20, inject: false, day: 2026-11-23}',
+        '  tolerations: [{key: 1}]',
+        'feature: {env: {override: {PORT: 8080}}}',
+      ].join('\n'),
+    )
+    expect(key).toEqual({value: '0042', generated: false})
+    expect(config.kube_context).toBe('true')
+    expect(config.agent.labels).toEqual({version: '1.20', inject: 'false', day: '2026-11-23'})
+    expect(config.agent.tolerations).toEqual([{key: '1'}])
+    expect(config.feature.env.override).toEqual({PORT: '8080'})
+  })
+
+  it('renders the same key into templates', async () => {
+    expect((await yaml('key: 42\nkubeconfig: "k-{{ key }}"')).config).toMatchObject({key: '42', kubeconfig: 'k-42'})
+  })
+
+  it.each([
+    ['yes', true],
+    ['On', true],
+    ['y', true],
+    ['"true"', true],
+    ['NO', false],
+    ['off', false],
+    ['n', false],
+  ])('takes %s for %s', async (word, value) => {
+    const {config} = await yaml(`operator: ${word}\nfeature: {network: {outgoing: {udp: ${word}}}}`)
+    expect([config.operator, config.feature.network.outgoing.udp]).toEqual([value, value])
+  })
+
+  it('takes off for false where a section can be switched off, and digits in quotes for a number', async () => {
+    const {config} = await yaml('feature: {env: no, fs: off, network: {incoming: off, dns: off}}\nagent: {ttl: "5"}')
+    expect(config.feature).toMatchObject({env: {exclude: ['*']}, fs: {mode: 'local'}})
+    expect(config.feature.network).toMatchObject({incoming: {mode: 'off'}, dns: {enabled: false}})
+    expect(config.agent.ttl).toBe(5)
+  })
+
+  it('does so behind aliases and merged keys, where a key that is written wins', async () => {
+    const labels =
+      'agent:\n  labels: &l {v: &v 1.20, w: 2.50}\n  annotations: {<<: *l, w: 3.0, x: *v}\n  node_selector: *l'
+    const {agent} = (await yaml(labels)).config
+    expect(agent.annotations).toEqual({v: '1.20', w: '3.0', x: '1.20'})
+    expect(agent.node_selector).toEqual({v: '1.20', w: '2.50'})
+  })
+
+  it('does so in YAML alone', async () => {
+    expect(
+      (await refusal({text: '{"key": 42, "operator": "yes", "agent": {"ttl": "5"}}'})).detail?.split('\n'),
+    ).toHaveLength(3)
+  })
+
+  it('still refuses what is neither', async () => {
+    const {detail} = await refusal({name: 'm.yaml', text: 'operator: maybe\nagent: {ttl: 5x}\nkey: [1]'})
+    expect(detail?.split('\n').sort()).toEqual([
+      'agent.ttl (file m.yaml:2): expected a whole number; found a string.',
+      'key (file m.yaml:3): expected a string; found a list.',
+      'operator (file m.yaml:1): expected true or false; found a string.',
+    ])
+  })
+})
+
+describe('[2] what a refusal says', () => {
+  const text = JSON.stringify(
+    {
+      target: 'pod/x',
+      agent: {ttl: 5.5},
+      feature: {
+        fs: {readonly_file_buffer: 5, read_only: ['fine', 'also', '(']},
+        network: {incoming: {mode: 'off', ports: [80]}},
+      },
+    },
+    undefined,
+    1,
+  )
+
+  it('tells the warnings with the mistakes, each with its place', async () => {
+    const report = await refusal({text})
+    expect(report.detail?.split('\n')).toEqual([
+      'agent.ttl (file m.json:4): expected a whole number; found one with a fraction.',
+      'feature.fs.read_only.2 (file m.json:12): the pattern cannot be used: this group is not closed (at character 1).',
+    ])
+    expect(report.warnings).toEqual([
+      'feature.fs.readonly_file_buffer (file m.json:8) has no effect: a remote file is fetched as a whole.',
+      'feature.network.incoming.ports (file m.json:18): it has no effect: feature.network.incoming.mode (file m.json:17) is "off", so no traffic is taken.',
+    ])
+  })
+
+  it('[W11] warns of a certificate that is not verified, and says who asked for that', async () => {
+    const {warnings} = await resolve({env: {MIRRORD_ACCEPT_INVALID_CERTIFICATES: 'true'}})
+    expect(warnings).toEqual([
+      'accept_invalid_certificates (env MIRRORD_ACCEPT_INVALID_CERTIFICATES): the certificate of the Kubernetes API is not verified.',
+    ])
+  })
+
+  it('tells which known value was probably meant', async () => {
+    const {why} = await refusal({text: '{"target": "pod/x", "feature": {"network": {"incoming": "stael"}}}'})
+    expect(why).toBe(
+      'feature.network.incoming.mode (file m.json:1): expected "mirror", "steal", "off"; did you mean "steal"?',
+    )
+  })
+
+  it('warns of nothing that only follows from a misspelt target', async () => {
+    const report = await refusal({
+      text: '{"target": "pods-x", "feature": {"fs": "write", "network": {"incoming": "steal"}}}',
+    })
+    expect([report.why, report.warnings]).toEqual([expect.stringContaining('target.path'), undefined])
+  })
+
+  it('names the flag or variable to correct, and only leaves out what cannot be had', async () => {
+    const report = await refusal({
+      env: {MIRRORD_AGENT_TTL: '99999999999999999999', MIRRORD_HTTP_FILTER_PORTS: ''},
+      text: '{"feature": {"network": {"outgoing": {"filter": {"local": []}}}}}',
+    })
+    expect(report.next).toEqual([
+      'Correct feature.network.incoming.http_filter.ports (env MIRRORD_HTTP_FILTER_PORTS) and agent.ttl (env MIRRORD_AGENT_TTL).',
+      'Leave out feature.network.outgoing.filter.',
+    ])
+    expect(report.detail?.match(/agent\.ttl/g)).toHaveLength(1)
+    const copy = await refusal({text: '{"target": "targetless", "feature": {"copy_target": true}}'})
+    expect(copy.next).toEqual(['Leave out feature.copy_target.'])
+  })
+
+  it('says which kinds there are, and whose key a key is', async () => {
+    const branches = (...entries: unknown[]) => refusal({text: JSON.stringify({feature: {db_branches: entries}})})
+    const connection = {url: 'DB_URL'}
+    expect((await branches({type: 'redis', connection, local: {}})).why).toContain(
+      'local (file m.json:1): is a key of another kind of entry',
+    )
+    expect((await branches({type: 'pg', connection, copy: {mode: 'full'}})).why).toContain(
+      'copy.mode (file m.json:1): expected "empty", "schema", "all"; found a string',
+    )
+  })
+
+  it('does not say of a Redis of this machine that it needs the operator', async () => {
+    const {why} = await refusal({text: '{"feature": {"db_branches": [{"type": "redis", "location": "local"}]}}'})
+    expect(why).toContain('not in this version yet: a Redis of this machine')
+  })
+})
+
+describe('[3] values that upstream takes', () => {
+  it('takes a ping interval of 0', async () => {
+    expect(
+      (await resolve({text: '{"internal_proxy": {"ping_interval": 0}}'})).config.internal_proxy.ping_interval,
+    ).toBe(0)
+  })
+
+  it('takes an object of copy_target whose "enabled" is null for one without', async () => {
+    const {why} = await refusal({text: '{"feature": {"copy_target": {"enabled": null}}}'})
+    expect(why).toContain('feature.copy_target (file m.json:1) needs the operator')
+  })
+
+  it.each(['999.1.1.1:80', '10.0.0.1:70000', '[10.0.0.1]:80', '[::1:80'])(
+    'refuses %s for an address',
+    async (metrics) => {
+      expect((await refusal({text: JSON.stringify({agent: {metrics}})})).why).toContain('expected <ip>:<port>')
+    },
+  )
+
+  it('says of an image that the file and a variable make which of them did', async () => {
+    const {config, origins} = await resolve({
+      text: '{"agent": {"image": {"registry": "r"}}}',
+      env: {MIRRORD_AGENT_IMAGE_TAG: 't'},
+    })
+    expect([config.agent.image, origins.get('agent.image')]).toEqual([
+      'r:t',
+      'file m.json:1, env MIRRORD_AGENT_IMAGE_TAG',
     ])
   })
 })

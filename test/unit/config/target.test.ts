@@ -1,29 +1,31 @@
 import {describe, expect, it} from 'vitest'
-import {formatTarget, nearest, parseTarget} from '../../../src/config/index.ts'
-import type {MirrordError} from '../../../src/errors/mirrord-error.ts'
+import {formatTarget, namedKinds, nearest, readTargetText, type TargetPath} from '../../../src/config/index.ts'
 
-const refusal = (text: string) => {
-  try {
-    parseTarget(text)
-  } catch (error) {
-    return (error as MirrordError).report
-  }
+const problem = (text: string) => {
+  const reading = readTargetText(text)
+  if ('problem' in reading) return reading.problem
   throw new Error(`${text} was accepted`)
 }
 
-describe('parseTarget', () => {
-  it.each([
+describe('readTargetText', () => {
+  const targets: [string, TargetPath][] = [
     ['targetless', {kind: 'targetless'}],
-    ['pod/a', {kind: 'pod', name: 'a'}],
-    ['deployment/a', {kind: 'deployment', name: 'a'}],
+    ...namedKinds.map((kind) => [`${kind}/a`, {kind, name: 'a'}] as [string, TargetPath]),
     ['deploy/a/container/b', {kind: 'deployment', name: 'a', container: 'b'}],
-  ])('reads %s', (text, target) => {
-    expect(parseTarget(text)).toEqual(target)
+    ['label/app=web', {kind: 'label', labels: {app: 'web'}}],
+    [
+      'label/app=web,x.io/tier=,a=1/container/b',
+      {kind: 'label', labels: {app: 'web', 'x.io/tier': '', a: '1'}, container: 'b'},
+    ],
+  ]
+  it.each(targets)('reads %s', (text, target) => {
+    expect(readTargetText(text)).toEqual({target})
   })
 
   it('writes what it reads', () => {
-    for (const text of ['targetless', 'pod/a', 'deployment/a/container/b']) {
-      expect(formatTarget(parseTarget(text))).toBe(text)
+    for (const text of ['targetless', 'pod/a', 'deployment/a/container/b', 'cronjob/a', 'label/a=b,c=d/container/e']) {
+      const reading = readTargetText(text)
+      expect('target' in reading && formatTarget(reading.target)).toBe(text)
     }
   })
 
@@ -42,18 +44,15 @@ describe('parseTarget', () => {
     ['pod/..', 'cannot be a name'],
     ['pod/Web', 'cannot be a name'],
     ['pod/a/container/b c', 'cannot be a name'],
+    ['label', 'lacks a name'],
+    ['label/', 'written label/<key>=<value>'],
+    ['label/app', 'written label/<key>=<value>'],
+    ['label/a=1,a=2', 'stands twice'],
+    ['label/a=b c', 'value of a label'],
+    ['label/-a=b', 'name of a label'],
   ])('refuses %j with the likely meaning', (text, words) => {
-    const {exit, code, why} = refusal(text)
-    expect([exit, code]).toEqual(['configInvalid', 'TARGET_INVALID'])
-    expect(why).toContain(words)
+    expect(problem(text)).toContain(words)
   })
-
-  it.each(['rollout/x', 'job/x', 'cronjob/x', 'statefulset/x', 'service/x', 'replicaset/x', 'label/a=b,c=d'])(
-    'says of %s that it comes later',
-    (text) => {
-      expect(refusal(text)).toMatchObject({exit: 'configUnsupported', code: 'TARGET_KIND_UNSUPPORTED'})
-    },
-  )
 })
 
 describe('nearest', () => {

@@ -56,7 +56,7 @@ describe('errors between keys and of texts with a syntax (config.md 4.1)', () =>
       `${at}.http_filter.method_filter: only one kind`,
     ],
     ['E3 with jq (Q7)', incoming({http_filter: {header_filter_jq: '.', header_filter: 'a'}}), 'only one kind'],
-    ['E4', incoming({http_filter: {all_of: []}}), `${at}.http_filter.all_of: must have at least 1 entries`],
+    ['E4', incoming({http_filter: {all_of: []}}), `${at}.http_filter.all_of: must have at least 1 entry`],
     ['E5', incoming({http_filter: {path_filter: ''}}), `${at}.http_filter.path_filter: must not be empty`],
     [
       'E5 inside',
@@ -95,17 +95,16 @@ describe('errors between keys and of texts with a syntax (config.md 4.1)', () =>
     ],
     ['E12 targetless', {target: 'targetless', feature: {copy_target: true}}, 'there is no target to copy'],
     ['E12 service', {target: 'service/x', feature: {copy_target: true}}, 'a service cannot be copied'],
-    ['E13', {target: 'job/x', operator: false}, 'target.path: targets of the kind "job" need the operator'],
     [
       'E14',
       {feature: {env: {include: 'A', exclude: 'B'}}},
-      'feature.env: include and exclude cannot both be set: feature.env.include (file m.json:4), feature.env.exclude (file m.json:5)',
+      'feature.env.include: cannot be set together with feature.env.exclude (file m.json:5)',
     ],
     ['E15', {feature: {env: {mapping: {'(': 'x'}}}}, 'feature.env.mapping: the pattern cannot be used'],
     [
       'E16',
       network({outgoing: {filter: {local: ['a', 'name/24']}}}),
-      'feature.network.outgoing.filter.local: entry 2: a name has no prefix',
+      'feature.network.outgoing.filter.local.1: a name has no prefix',
     ],
     [
       'E16 dns',
@@ -204,7 +203,7 @@ describe('errors between keys and of texts with a syntax (config.md 4.1)', () =>
       }),
       `${at}.listen_ports: the port 2 stands twice on the second side of a pair`,
     ],
-    ['E25 files', {feature: {fs: {read_only: ['ok', '(?']}}}, 'feature.fs.read_only: pattern 2 cannot be used'],
+    ['E25 files', {feature: {fs: {read_only: ['ok', '(?']}}}, 'feature.fs.read_only.1: the pattern cannot be used'],
     ['E25 file mapping', {feature: {fs: {mapping: {'[': 'x'}}}}, 'feature.fs.mapping: the pattern cannot be used'],
     [
       'E25 sockets',
@@ -299,6 +298,21 @@ describe('warnings (config.md 4.2 and 4.3)', () => {
       'agent.namespace (file m.json:4): it has no effect without a target',
     ],
     [
+      'the pod of an ephemeral agent',
+      {target: 'pod/x', agent: {ephemeral: true, resources: {limits: {cpu: 1}}}},
+      'agent.resources (file m.json:5): it has no effect: agent.ephemeral (file m.json:4) puts the agent into the pod',
+    ],
+    [
+      'rights without a target',
+      {target: 'targetless', agent: {privileged: true}},
+      'agent.privileged (file m.json:4): it has no effect: an agent without a target is a plain pod',
+    ],
+    [
+      'the mesh of a Job',
+      {target: 'pod/x', agent: {exclude_from_mesh: true}},
+      'agent.exclude_from_mesh (file m.json:4): it has no effect: only an ephemeral agent',
+    ],
+    [
       'W2',
       network({outgoing: {filter: {remote: '10.0.0.0/8'}}, dns: false}),
       'feature.network.outgoing.filter (file m.json:6): names are resolved locally (feature.network.dns.enabled (file m.json:10))',
@@ -319,7 +333,24 @@ describe('warnings (config.md 4.2 and 4.3)', () => {
       network({dns: {enabled: false, filter: {local: 'a'}}}),
       'feature.network.dns.filter (file m.json:7): it has no effect',
     ],
-    ['W8', {feature: {fs: {mode: 'local', readonly_file_buffer: 2_000_000}}}, 'more than 1 MiB'],
+    [
+      'W7',
+      network({
+        outgoing: {filter: {local: ['10.0.0.0/8', 'db.internal:5432']}},
+        dns: {filter: {remote: 'DB.internal:5432'}},
+      }),
+      'feature.network.outgoing.filter (file m.json:6): the name of entry 2 of "local" is connected here, but looked up in the target because of feature.network.dns.filter (file m.json:14)',
+    ],
+    [
+      'W7 the other way',
+      network({outgoing: {filter: {remote: ['a', 'tcp://b', 'c']}}, dns: {filter: {local: ['c', 'b', 'd']}}}),
+      'the names of entries 2 and 3 of "remote" are connected from the target, but looked up here',
+    ],
+    [
+      'W8',
+      {feature: {fs: {readonly_file_buffer: 2_000_000}}},
+      'feature.fs.readonly_file_buffer (file m.json:4) has no effect: a remote file is fetched as a whole',
+    ],
     [
       'W10',
       {profile: 'p', target: 'targetless', agent: {namespace: 'n'}},
@@ -329,6 +360,11 @@ describe('warnings (config.md 4.2 and 4.3)', () => {
       'Q12',
       {feature: {network: {incoming: 'steal'}}},
       `There is no target, so no traffic is taken: ${at}.mode (file m.json:4)`,
+    ],
+    [
+      'more build tools without build tools',
+      {skip_build_tools: false, skip_extra_build_tools: 'x'},
+      'skip_extra_build_tools (file m.json:3): it has no effect: skip_build_tools (file m.json:2) is false.',
     ],
     [
       'a filter without traffic',
@@ -392,11 +428,24 @@ describe('all problems at once', () => {
       'feature.network.dns.enabled (env MIRRORD_REMOTE_DNS): expected true or false.',
       'agent.ttl (file m.json:3): expected a whole number; found a string.',
       'agent.imagee (file m.json:4): is not a known key; did you mean "image"?',
-      'feature.env (file m.json:7): include and exclude cannot both be set: feature.env.include (file m.json:8), feature.env.exclude (file m.json:9).',
+      'feature.env.include (file m.json:8): cannot be set together with feature.env.exclude (file m.json:9).',
       'startup_retry.min_ms (file m.json:20): must not be above startup_retry.max_ms (file m.json:21).',
       'feature.network.incoming.ignore_ports (file m.json:13): not in this version yet: mapping and excluding ports.',
     ])
     expect(next.join(' ')).toContain('Leave out feature.network.incoming.ignore_ports')
+  })
+
+  it('[E13] takes every kind of target without the operator', async () => {
+    for (const target of [
+      'job/x',
+      'cronjob/x',
+      'statefulset/x',
+      'service/x',
+      'replicaset/x',
+      'label/a=b',
+      'daemonset/x',
+    ])
+      expect((await look({target, operator: false})).warnings).toEqual([])
   })
 
   it('does not blame a key for the value that another one lacks', async () => {
@@ -407,33 +456,18 @@ describe('all problems at once', () => {
 
 describe('without an operator [LIF-28]', () => {
   it('names everything that needs it in one sentence', async () => {
-    const {code, exit, lines, next, places} = await refusal(
-      {
-        feature: {
-          copy_target: {scale_down: true},
-          split_queues: {a: {queue_type: 'SQS', message_filter: {x: 'y'}}},
-          db_branches: [{type: 'pg', connection: {url: 'X'}}],
-        },
+    const {code, exit, lines, next, places} = await refusal({
+      feature: {
+        copy_target: {scale_down: true},
+        split_queues: {a: {queue_type: 'SQS', message_filter: {x: 'y'}}},
+        db_branches: [{type: 'pg', connection: {url: 'X'}}],
       },
-      {target: 'statefulset/x'},
-    )
+    })
     expect([code, exit]).toEqual(['CONFIG_UNSUPPORTED', 'configUnsupported'])
     expect(lines).toEqual([
-      'target of the kind statefulset (flag --target), feature.copy_target (file m.json:3), feature.split_queues (file m.json:6) and feature.db_branches (file m.json:14) need the operator, whose sessions come in a later version.',
+      'feature.copy_target (file m.json:3), feature.split_queues (file m.json:6) and feature.db_branches (file m.json:14) need the operator, whose sessions come in a later version.',
     ])
-    expect(next).toEqual([
-      'Name a pod or a deployment as the target (target.path).',
-      'Leave out feature.copy_target, feature.split_queues and feature.db_branches.',
-    ])
+    expect(next).toEqual(['Leave out feature.copy_target, feature.split_queues and feature.db_branches.'])
     expect(places?.map(({line}) => line)).toEqual([3, 6, 14])
   })
-
-  it.each(['job/x', 'cronjob/x', 'statefulset/x', 'service/x', 'replicaset/x', 'label/a=b'])(
-    'refuses %s',
-    async (target) => {
-      expect((await refusal({target})).lines).toEqual([
-        expect.stringContaining(`target of the kind ${target.split('/')[0]} (file m.json:2) needs the operator`),
-      ])
-    },
-  )
 })

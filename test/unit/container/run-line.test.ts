@@ -6,6 +6,7 @@ import {checkRunLine} from '../../../src/container/accept.ts'
 import {containerName, ownVariables, runWords} from '../../../src/container/command.ts'
 import {programOf, type ImageConfig} from '../../../src/container/image.ts'
 import {letters, options, switches} from '../../../src/container/run-flags.ts'
+import {mountPoints} from '../../../src/container/mounts.ts'
 import {isOn, lastValue, parseRunLine} from '../../../src/container/run-line.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 
@@ -169,5 +170,22 @@ describe('what is run', () => {
     ['docker run app', 'app'],
   ])('%s is called %s', (text, name) => {
     expect(containerName(line(text))).toBe(name)
+  })
+})
+
+describe('what a run line mounts', () => {
+  test.each([
+    ['-v /host:/data:ro', ['/data']],
+    ['--volume=named:/var/lib/x/', ['/var/lib/x']],
+    ['-v /anonymous', ['/anonymous']],
+    ['-v .:/src/../app -v a:/b:Z,U', ['/app', '/b']],
+    ['--mount type=bind,source=/host,target=/data,readonly', ['/data']],
+    ['--mount type=tmpfs,dst=/one --mount=destination=/two,type=volume', ['/one', '/two']],
+    ['--mount "source=/a,b","target=/c,""d""",type=bind', ['/c,"d"']],
+    ['--tmpfs /run/x:size=1m --tmpfs=/y', ['/run/x', '/y']],
+    ['-v a:relative -e VOLUME=/x --mount type=bind', []],
+    ['-v /:/', ['/']],
+  ])('%s', (flags, points) => {
+    expect(mountPoints(line(`docker run ${flags} image -v /not:/this`))).toEqual(points)
   })
 })

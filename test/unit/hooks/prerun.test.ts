@@ -9,7 +9,7 @@ import CiApiKey from '../../../src/commands/ci/api-key.ts'
 import CiStart from '../../../src/commands/ci/start.ts'
 import CiStop from '../../../src/commands/ci/stop.ts'
 import {checks} from '../../../src/hooks/checks.ts'
-import {commandContext} from '../../../src/hooks/context.ts'
+import {commandContext} from '../../../src/cli/context.ts'
 import prerun from '../../../src/hooks/prerun.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 
@@ -74,10 +74,10 @@ describe('the gate before a command', () => {
   it('runs every check for a command that declares nothing', async () => {
     const ran = watched()
     await gate(Bare)
-    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile'])
+    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile', 'access'])
     ran.length = 0
     await gate({id: 'x', flags: {}, args: {}, strict: true, pluginType: 'core'})
-    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile'])
+    expect(ran).toEqual(['kubeconfig', 'cluster', 'licence', 'profile', 'access'])
   })
 
   it('runs only what the command requires', async () => {

@@ -17,7 +17,7 @@ const target: ResolvedTarget = {
   runtime: 'containerd',
   shareProcessNamespace: false,
   probePorts: [],
-  podCount: 1,
+  others: [],
 }
 const job = async (agent: Record<string, unknown> = {}, at: ResolvedTarget | undefined = target) => {
   const text = JSON.stringify({agent})
@@ -54,6 +54,27 @@ describe('a targeted Job', () => {
       'template',
       'ttlSecondsAfterFinished',
     ])
+  })
+
+  it('says whose it is, in labels that Kubernetes takes, and on the Job alone how to tell that its session is dead', async () => {
+    const {config} = await resolveConfig({flags: {}, env: {}, cwd: '/'})
+    const process = {pid: 7, startTime: '9', bootId: 'b', namespace: 'pid:[1]', host: '_ci.Host_'}
+    const owner = {job: '1a2b3c4d', ci: 'GitHub Actions', process, startSeconds: 60}
+    const {metadata, spec} = agentJobObject({agent: config.agent, sessionId: 's1', owner}, identity, 'd1g35t')
+    expect(metadata.labels).toMatchObject({
+      'mirrord-for-ci/session': 's1',
+      'mirrord-for-ci/job': '1a2b3c4d',
+      'mirrord-for-ci/ci': 'GitHub-Actions',
+      'mirrord-for-ci/host': 'ci.Host',
+      'mirrord-for-ci/user': 'd1g35t',
+    })
+    expect(metadata.annotations).toMatchObject({
+      'mirrord-for-ci/process': JSON.stringify(process),
+      'mirrord-for-ci/start-seconds': '60',
+    })
+    expect(spec.template.metadata.labels).toEqual(metadata.labels)
+    expect(spec.template.metadata.annotations).not.toHaveProperty('mirrord-for-ci/process')
+    expect(metadata).not.toHaveProperty('ownerReferences')
   })
 
   it('runs beside the target, with its processes in sight', async () => {
@@ -98,6 +119,7 @@ describe('a targeted Job', () => {
         '--container-runtime',
         'containerd',
       ],
+      terminationMessagePolicy: 'FallbackToLogsOnError',
       resources: {requests: {cpu: '1m', memory: '1Mi'}, limits: {cpu: '1', memory: '512Mi'}},
       volumeMounts: [
         {name: 'hostrun', mountPath: '/host/run'},

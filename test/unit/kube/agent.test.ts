@@ -3,15 +3,15 @@ import {resolveConfig} from '../../../src/config/index.ts'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {
   connectAgent,
-  createAgentJob,
-  deleteAgentJob,
+  createAgent,
+  deleteAgent,
   waitForAgentGone,
   type Cluster,
-  type ForwardChannel,
+  type ResolvedTarget,
 } from '../../../src/kube/index.ts'
 import type {ContainerState, Pod} from '../../../src/kube/objects.ts'
+import {added, agentWorld, echo, pod, refusal, type World} from './agent-world.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from './fake-api.ts'
-import {forwardsOn} from './fake-forward.ts'
 
 type Write = (text: string, done?: () => void) => boolean
 
@@ -22,85 +22,13 @@ afterEach(async () => {
   await api.close()
 })
 
-const job = {name: 'mirrord-agent-x', namespace: 'ci', port: 31000, image: 'i:1'}
-const pod = (change: Partial<Pod['status']> = {}, state?: ContainerState): Pod => ({
-  metadata: {name: 'mirrord-agent-x-abc', namespace: 'ci'},
-  spec: {nodeName: 'node-1', containers: [{name: 'mirrord-agent', image: 'i:1'}]},
-  status: {
-    phase: 'Pending',
-    ...(state ? {containerStatuses: [{name: 'mirrord-agent', image: 'i:1', state}]} : {}),
-    ...change,
-  },
-})
-
-interface World {
-  /** Pod watch: the states that the pod goes through; the stream then stays open. */
-  pods?: {type: string; object: Pod}[]
-  /** FailedCreate events of the Job. */
-  refusals?: string[]
-  events?: {type: string; reason: string; message: string}[]
-  /** An answer instead: the log cannot be read. */
-  log?: string | Exclude<Answer, string>
-  /** Number of forwards that fail before one is answered; Infinity for none ever. */
-  deaf?: number
-  refuseForward?: number
-  create?: Answer
+const job = {kind: 'job' as const, name: 'mirrord-agent-x', namespace: 'ci', port: 31000, image: 'i:1'}
+const world = async (options: World) => {
+  ;({api, cluster} = await agentWorld(options))
 }
-
-const world = async ({pods = [], refusals = [], events = [], log = '', deaf = 0, refuseForward, create}: World) => {
-  let forwards = 0
-  api = await fakeApi(({method, url = ''}, response) => {
-    const {pathname, searchParams} = new URL(url, 'http://x')
-    const stream = (lines: unknown[]) => {
-      response.writeHead(200)
-      response.flushHeaders()
-      for (const line of lines) response.write(`${JSON.stringify(line)}\n`)
-      return 'handled' as const
-    }
-    if (method === 'POST') return create ?? {status: 201, body: {metadata: {uid: 'u-1'}}}
-    if (method === 'DELETE') return {body: {}}
-    if (pathname.endsWith('/log')) {
-      if (typeof log !== 'string') return log
-      response.writeHead(200).end(log)
-      return 'handled'
-    }
-    if (pathname.endsWith('/pods')) return stream(pods)
-    if (searchParams.has('watch'))
-      return stream(refusals.map((message) => ({type: 'ADDED', object: {reason: 'FailedCreate', message}})))
-    return {body: {items: events}}
-  })
-  forwardsOn(
-    api,
-    ({fail, send}) => {
-      if (++forwards <= deaf) {
-        fail('nothing listens there')
-        return undefined
-      }
-      return (data) => send(data)
-    },
-    {refuse: () => refuseForward},
-  )
-  cluster = await clusterFor(api.url)
-}
-
-const echo = (channel: ForwardChannel) =>
-  new Promise<string>((resolve, reject) => {
-    channel.onData = (chunk) => resolve(new TextDecoder().decode(chunk))
-    channel.onClose = (error) => reject(error ?? new Error('closed'))
-    channel.write([new TextEncoder().encode('hello')])
-  })
 const connect = (options: Partial<Parameters<typeof connectAgent<string>>[2]> = {}) =>
   connectAgent(cluster, job, {handshake: echo, timeoutMs: 10_000, ...options})
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 const deletions = () => api.requests.filter((request) => request.startsWith('DELETE'))
-const added = (object: Pod) => ({type: 'ADDED', object})
 
 describe('connectAgent', () => {
   it('connects while the pod is still Pending, as soon as the port answers', async () => {
@@ -141,7 +69,7 @@ describe('connectAgent', () => {
     const state = {terminated: {exitCode: 1, reason: 'Error'}}
     await world({pods: [added(pod({phase: 'Failed'}, state))], deaf: Infinity, log: 'starting\nno such container\n'})
     const report = await refusal(connect())
-    expect(report).toMatchObject({code: 'AGENT_ENDED', exit: 'agentScheduling'})
+    expect(report).toMatchObject({code: 'AGENT_ENDED', exit: 'agentEnded'})
     expect(report.why).toContain('exit code 1')
     expect(report.detail).toContain('  no such container')
   })
@@ -160,7 +88,11 @@ describe('connectAgent', () => {
 
   it('tells a rejecting node from a crash', async () => {
     await world({pods: [added(pod({phase: 'Failed', reason: 'OutOfpods', message: 'full'}))], deaf: Infinity})
-    expect(await refusal(connect())).toMatchObject({code: 'AGENT_REJECTED', exit: 'agentScheduling', why: 'full'})
+    expect(await refusal(connect())).toMatchObject({
+      code: 'AGENT_NODE_FULL',
+      exit: 'agentScheduling',
+      why: 'OutOfpods: full',
+    })
   })
 
   it('says that the pod was deleted', async () => {
@@ -171,7 +103,7 @@ describe('connectAgent', () => {
   it('finds the refusal of a policy in the events of the Job', async () => {
     await world({refusals: ['pods "x" is forbidden: violates PodSecurity "baseline:latest": host namespaces']})
     const report = await refusal(connect())
-    expect(report).toMatchObject({code: 'AGENT_REFUSED', exit: 'agentScheduling'})
+    expect(report).toMatchObject({code: 'AGENT_REFUSED_POD_SECURITY', exit: 'agentRefused'})
     expect(report.why).toContain('host namespaces')
     expect(deletions()).toHaveLength(1)
   })
@@ -247,10 +179,10 @@ describe('connectAgent', () => {
   })
 })
 
-describe('createAgentJob', () => {
+describe('createAgent as a Job', () => {
   const create = async () => {
     const {config} = await resolveConfig({flags: {}, env: {}, cwd: '/'})
-    return createAgentJob(cluster, {agent: config.agent, sessionId: 's', namespace: 'ci'})
+    return createAgent(cluster, {agent: config.agent, sessionId: 's', namespace: 'ci'})
   }
 
   it('gives what is needed to find the agent again', async () => {
@@ -267,12 +199,174 @@ describe('createAgentJob', () => {
 
   it.each([
     [403, 'jobs.batch is forbidden: User "x" cannot create resource', 'FORBIDDEN', 'forbidden'],
-    [403, 'admission webhook "policy" denied the request: no', 'AGENT_REFUSED', 'agentScheduling'],
-    [422, 'spec.template.spec.priorityClassName: Invalid value', 'AGENT_REFUSED', 'agentScheduling'],
+    [403, 'admission webhook "policy" denied the request: no', 'AGENT_REFUSED_POLICY', 'agentRefused'],
+    [422, 'spec.template.spec.priorityClassName: Invalid value', 'AGENT_REFUSED', 'agentRefused'],
     [404, 'namespaces "ci" not found', 'NAMESPACE_NOT_FOUND', 'targetNotFound'],
   ])('maps %i %s', async (status, message, code, exit) => {
     await world({create: {status, body: {message}}})
     expect(await refusal(create())).toMatchObject({code, exit})
+  })
+})
+
+const beside = {
+  kind: 'ephemeral' as const,
+  name: 'mirrord-agent-x',
+  namespace: 'ci',
+  pod: 'web-0',
+  port: 31000,
+  image: 'i:1',
+}
+const target: ResolvedTarget = {
+  ...{target: 'pod/web-0', name: 'web-0', namespace: 'ci', node: 'node-1', ips: ['10.0.0.1'], others: []},
+  ...{container: 'web', containers: ['web'], containerGuessed: false, containerId: 'abc', runtime: 'containerd'},
+  ...{shareProcessNamespace: true, probePorts: []},
+}
+
+describe('createAgent as an ephemeral container [CLN-01]', () => {
+  const env = [
+    {name: 'A', value: '1'},
+    {name: 'B', valueFrom: {secretKeyRef: {name: 's', key: 'b'}}},
+  ]
+  const envFrom = [{configMapRef: {name: 'c'}}]
+  const web = (ephemeralContainers?: {name: string}[]) => ({
+    metadata: {name: 'web-0', resourceVersion: '5'},
+    spec: {
+      containers: [
+        {name: 'web', env, envFrom},
+        {name: 'other', env: [{name: 'NO'}]},
+      ],
+      ephemeralContainers,
+    },
+  })
+  let puts: {metadata: object; spec: {ephemeralContainers: Record<string, unknown>[]}}[]
+
+  /** The pod as it is at each question, and what each change is answered with. */
+  async function serve(pods: object[], answers: Answer[], privileged = false) {
+    puts = []
+    api = await fakeApi(async (request) => {
+      const {method} = request
+      if (method === 'GET') return {body: (pods.length > 1 ? pods.shift() : pods[0])!}
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      puts.push(JSON.parse(Buffer.concat(chunks).toString()) as (typeof puts)[number])
+      return answers.shift() ?? {body: {}}
+    })
+    cluster = await clusterFor(api.url)
+    const {config} = await resolveConfig({
+      flags: {target: 'pod/web-0', 'ephemeral-container': true, 'config-file': 'm.json'},
+      env: {},
+      cwd: '/',
+      readFile: async () => JSON.stringify({agent: privileged ? {privileged, exclude_from_mesh: true} : {}}),
+    })
+    return createAgent(cluster, {agent: config.agent, sessionId: 's', namespace: 'elsewhere', target})
+  }
+
+  it('adds it to what the pod has, with the variables of the target last', async () => {
+    const made = await serve([web([{name: 'debugger'}])], [])
+    expect(made).toMatchObject({kind: 'ephemeral', namespace: 'ci', pod: 'web-0'})
+    const [{metadata, spec}] = puts as [(typeof puts)[number]]
+    expect(metadata).toMatchObject({resourceVersion: '5'})
+    const [before, agent] = spec.ephemeralContainers as [object, Record<string, unknown>]
+    expect(before).toEqual({name: 'debugger'})
+    expect(agent).toMatchObject({
+      name: made.name,
+      targetContainerName: 'web',
+      command: ['./mirrord-agent'],
+      args: ['-l', String(made.port), '-t', '30', 'ephemeral'],
+      envFrom,
+      securityContext: {privileged: false, capabilities: {add: ['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN']}},
+    })
+    const variables = agent.env as {name: string; value?: string}[]
+    expect(variables.slice(-2)).toEqual(env)
+    expect(variables).toContainEqual({name: 'MIRRORD_AGENT_EPHEMERAL_TARGET_CONTAINER_ID', value: 'abc'})
+    // What the API refuses in an ephemeral container.
+    for (const refused of ['resources', 'ports', 'livenessProbe', 'readinessProbe', 'lifecycle'])
+      expect(agent).not.toHaveProperty(refused)
+  })
+
+  it('is root when it is privileged, and keeps out of the mesh when told to', async () => {
+    await serve([web()], [], true)
+    const [agent] = puts[0]!.spec.ephemeralContainers
+    expect(agent!.securityContext).toMatchObject({privileged: true, runAsUser: 0, runAsNonRoot: false})
+    expect(agent!.env).toContainEqual({name: 'MIRRORD_AGENT_EXCLUDE_FROM_MESH', value: 'true'})
+  })
+
+  it('tries again where the pod has changed meanwhile, and loses nothing of the change', async () => {
+    const conflict = {status: 409, body: {reason: 'Conflict', message: 'the object has been modified'}}
+    await serve([web(), web([{name: 'debugger'}])], [conflict])
+    expect(puts).toHaveLength(2)
+    expect(puts[1]!.spec.ephemeralContainers.map(({name}) => name)).toEqual([
+      'debugger',
+      expect.stringMatching(/^mirrord/),
+    ])
+  })
+
+  it.each([
+    [404, 'pods "web-0" not found', 'TARGET_NOT_READY', 'targetNotReady'],
+    [
+      403,
+      'pods "web-0" is forbidden: violates PodSecurity "baseline:latest"',
+      'AGENT_REFUSED_POD_SECURITY',
+      'agentRefused',
+    ],
+    [403, 'User "x" cannot update resource "pods/ephemeralcontainers"', 'FORBIDDEN', 'forbidden'],
+    [422, 'spec.ephemeralContainers[0].image: Required value', 'AGENT_REFUSED', 'agentRefused'],
+  ])('maps %i %s', async (status, message, code, exit) => {
+    expect(await refusal(serve([web()], [{status, body: {message}}]))).toMatchObject({code, exit})
+  })
+})
+
+describe('connectAgent to an ephemeral container', () => {
+  const inPod = (state?: ContainerState, change: object = {}): Pod => ({
+    metadata: {name: 'web-0', namespace: 'ci', ...change},
+    spec: {nodeName: 'node-1'},
+    status: {
+      phase: 'Running',
+      // The target's own container says nothing about the agent.
+      containerStatuses: [{name: 'mirrord-agent', state: {waiting: {reason: 'ErrImagePull'}}}],
+      ...(state ? {ephemeralContainerStatuses: [{name: 'mirrord-agent-x', image: 'i:1', state}]} : {}),
+    },
+  })
+  const connecting = () => connectAgent(cluster, beside, {handshake: echo, timeoutMs: 10_000})
+
+  it('connects in the pod of the target', async () => {
+    await world({pods: [added(inPod())], deaf: 2})
+    const {channel, answer, pod: name} = await connecting()
+    expect([answer, name]).toEqual(['hello', 'web-0'])
+    expect(api.requests.find((request) => request.includes('/pods?'))).toContain('fieldSelector=metadata.name=web-0')
+    channel.destroy()
+  })
+
+  it.each([
+    ['ends at once', [added(inPod({terminated: {exitCode: 1}}))], 'AGENT_ENDED', 'agentEnded'],
+    ['has no image', [added(inPod({waiting: {reason: 'ErrImagePull'}}))], 'AGENT_IMAGE_PULL', 'agentImage'],
+    [
+      'loses its pod',
+      [added(inPod()), {type: 'MODIFIED', object: inPod(undefined, {deletionTimestamp: '2026-01-01T00:00:00Z'})}],
+      'TARGET_NOT_READY',
+      'targetNotReady',
+    ],
+    [
+      'sees its pod deleted',
+      [added(inPod()), {type: 'DELETED', object: inPod()}],
+      'TARGET_NOT_READY',
+      'targetNotReady',
+    ],
+  ])('says so when it %s, with its log', async (_name, pods, code, exit) => {
+    await world({pods, deaf: Infinity, log: 'its last words\n'})
+    const report = await refusal(connecting())
+    expect(report).toMatchObject({code, exit})
+    if (code === 'AGENT_ENDED') expect(report.detail).toContain('its last words')
+    expect(deletions()).toEqual([])
+  })
+
+  it('is gone when it has ended', async () => {
+    await world({})
+    api.server.removeAllListeners('request')
+    api.server.on('request', (_request: unknown, response: {end(text: string): void}) =>
+      response.end(JSON.stringify({items: [inPod({terminated: {exitCode: 0}})]})),
+    )
+    expect(await waitForAgentGone(cluster, beside)).toBe(true)
   })
 })
 
@@ -293,9 +387,18 @@ describe('deleting', () => {
       return {body: {metadata: {resourceVersion: '7'}, items: ++listed === 1 ? [pod()] : []}}
     })
     cluster = await clusterFor(api.url)
-    await deleteAgentJob(cluster, job)
+    await deleteAgent(cluster, job)
     expect(await waitForAgentGone(cluster, job)).toBe(true)
     expect(bodies[0]).toContain('resourceVersion=7')
+  })
+
+  it('goes on looking while the cluster fails, as long as it may', async () => {
+    let lists = 0
+    api = await fakeApi(() => (++lists < 5 ? {status: 503} : {body: {items: []}}))
+    cluster = await clusterFor(api.url)
+    expect(await waitForAgentGone(cluster, job)).toBe(true)
+    lists = -Infinity
+    expect(await waitForAgentGone(cluster, job, {timeoutMs: 100})).toBe(false)
   })
 
   it('says when the pod is still there', async () => {

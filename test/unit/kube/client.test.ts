@@ -1,8 +1,8 @@
 import {afterEach, describe, expect, it} from 'vitest'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
-import {checkCluster, loadCluster, type Cluster} from '../../../src/kube/index.ts'
+import {checkCluster, type Cluster} from '../../../src/kube/index.ts'
 import {authority} from './certificates.ts'
-import {clusterFor, fakeApi, kubeconfigFor, type FakeApi, type Handler} from './fake-api.ts'
+import {clusterFor, fakeApi, type FakeApi, type Handler} from './fake-api.ts'
 
 const open: {apis: FakeApi[]; clusters: Cluster[]} = {apis: [], clusters: []}
 afterEach(async () => {
@@ -64,6 +64,18 @@ describe('requests', () => {
     const gone = await start(() => ({status: 404, body: {message: 'gone'}}))
     expect((await refusal((await connect(gone.url)).client.json(pods))).code).toBe('NOT_FOUND')
     expect(gone.requests).toHaveLength(1)
+  })
+
+  it('are repeated when the server asks for it, and not where that is too late', async () => {
+    let count = 0
+    const api = await start(() => (++count % 2 === 1 ? {status: 429, headers: {'retry-after': '1'}} : {body: {}}))
+    const cluster = await connect(api.url)
+    const began = performance.now()
+    await cluster.client.json(pods)
+    expect(performance.now() - began).toBeGreaterThan(990)
+    const report = await refusal(cluster.client.json({...pods, withinMs: 500}))
+    expect(report).toMatchObject({code: 'CLUSTER_ERROR', what: expect.stringContaining('HTTP 429') as string})
+    expect(count).toBe(3)
   })
 
   it('survive a kept connection that the server has closed', async () => {
@@ -209,62 +221,5 @@ describe('a cluster that cannot be reached', () => {
     const named = {...name.cluster, 'tls-server-name': 'other.example'}
     await checkCluster(await connect(name.url, {cluster: named}))
     await checkCluster(await connect(wrong.url, {cluster: wrong.cluster}, {accept_invalid_certificates: true}))
-  })
-})
-
-describe('credentials', () => {
-  const exec = (command: string, args: string[] = []) => ({
-    token: undefined,
-    exec: {apiVersion: 'client.authentication.k8s.io/v1', command, args},
-  })
-
-  it('come from a program, once, and again when the server refuses them', async () => {
-    const seen: (string | undefined)[] = []
-    const api = await start(({headers}) => {
-      seen.push(headers.authorization)
-      return seen.length === 1 ? {status: 401} : {body: {gitVersion: 'v1'}}
-    })
-    const status = {status: {token: 'from-program'}}
-    const user = exec(process.execPath, ['-e', `console.log(${JSON.stringify(JSON.stringify(status))})`])
-    const cluster = await connect(api.url, {user})
-    await checkCluster(cluster)
-    await checkCluster(cluster)
-    expect(seen).toEqual(['Bearer from-program', 'Bearer from-program', 'Bearer from-program'])
-  })
-
-  it('name the program that is not installed', async () => {
-    const cluster = await connect('https://127.0.0.1:1', {user: exec('no-such-credential-program')})
-    const report = await refusal(checkCluster(cluster))
-    expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_MISSING', exit: 'kubeconfig'})
-    expect(report.why).toContain('no-such-credential-program')
-  })
-
-  it('show what a failing program said, without anything like a token', async () => {
-    const token = 'eyJhbGciOi.JIUzI1NiIsInR5cCI6IkpXVCJ9.abcdefghijklmnopqrstuvwxyz'
-    const user = exec('sh', ['-c', `echo "please sign in; had ${token}" >&2; exit 1`])
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user})))
-    expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_FAILED', exit: 'unauthorized'})
-    expect(report.detail).toContain('please sign in')
-    expect(JSON.stringify(report)).not.toContain(token)
-  })
-
-  it('name a certificate file that is missing', async () => {
-    const cluster = {'certificate-authority': 'missing-ca.crt'}
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {cluster})))
-    expect(report).toMatchObject({code: 'KUBECONFIG_FILE_MISSING', exit: 'kubeconfig'})
-    expect(report.why).toContain('missing-ca.crt')
-  })
-
-  it('go through the proxy that the environment names', async () => {
-    const targets: string[] = []
-    const proxy = await start(() => ({}))
-    proxy.server.on('connect', (request: {url?: string}, socket: {end(text: string): void}) => {
-      targets.push(request.url ?? '')
-      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-    })
-    const kubeconfig = await kubeconfigFor('https://cluster.example:6443')
-    const cluster = await loadCluster({kubeconfig}, {HTTPS_PROXY: proxy.url})
-    expect((await refusal(checkCluster(cluster))).exit).toBe('clusterUnreachable')
-    expect(targets).toEqual(['cluster.example:6443'])
   })
 })

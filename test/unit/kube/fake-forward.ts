@@ -23,7 +23,7 @@ export function forwardsOn(
     const refused = options.refuse?.()
     if (refused !== undefined) {
       socket.end(
-        `HTTP/1.1 ${refused} Refused\r\ncontent-type: application/json\r\n\r\n{"message":"refused by the test"}`,
+        `HTTP/1.1 ${refused} Refused\r\ncontent-type: application/json\r\n\r\n{"kind":"Status","message":"refused by the test"}`,
       )
       return
     }

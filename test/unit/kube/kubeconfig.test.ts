@@ -3,7 +3,8 @@ import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import {MirrordError} from '../../../src/errors/mirrord-error.ts'
-import {proxyFor, selectConfig, type KubeconfigChoice} from '../../../src/kube/kubeconfig.ts'
+import {selectConfig, type KubeconfigChoice} from '../../../src/kube/kubeconfig.ts'
+import {proxyFor} from '../../../src/kube/proxy.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -76,7 +77,12 @@ describe('finding', () => {
     expect(none.detail).toContain('n1 (KUBECONFIG): no such file')
     expect(none.detail).toContain('n2 (KUBECONFIG): no such file')
     expect((await refusal({kubeconfig: `${folder}/n3`})).detail).toContain('kubeconfig of the configuration')
-    expect((await refusal({})).detail).toContain('HOME is not set')
+    for (const env of [{}, {HOME: ''}] as Record<string, string>[]) {
+      expect((await refusal({}, env)).detail).toBe('~/.kube/config: HOME is not set')
+      const {detail} = await refusal({kubeconfig: '~/config'}, env)
+      expect(detail).toBe('~/config (kubeconfig of the configuration): HOME is not set')
+    }
+    expect((await refusal({}, {HOME: '/dev/null'})).detail).toBe('/dev/null/.kube/config (default): no such file')
     expect((await refusal({kubeconfig: folder})).code).toBe('KUBECONFIG_MISSING')
   })
 })
@@ -112,6 +118,32 @@ describe('refusing', () => {
   })
 })
 
+describe('MIRRORD_KUBECONFIG_B64', () => {
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64')
+
+  it('holds a whole kubeconfig, before KUBECONFIG and after the configuration', async () => {
+    const file = await write('named', config('named'))
+    const env = {MIRRORD_KUBECONFIG_B64: encode(config('secret')), KUBECONFIG: file}
+    expect(await selectConfig({}, env)).toMatchObject({context: 'secret', source: 'MIRRORD_KUBECONFIG_B64'})
+    expect(await selectConfig({kubeconfig: file}, env)).toMatchObject({context: 'named'})
+    // As `base64` writes it, in lines; and empty as CI systems give a secret that is not there.
+    const lines = env.MIRRORD_KUBECONFIG_B64.replace(/.{76}/g, '$&\n')
+    expect(await selectConfig({}, {MIRRORD_KUBECONFIG_B64: `${lines}\n`})).toMatchObject({context: 'secret'})
+    expect(await selectConfig({}, {...env, MIRRORD_KUBECONFIG_B64: ''})).toMatchObject({context: 'named'})
+  })
+
+  it.each([
+    ['no base64', 'apiVersion: v1 # plain'],
+    ['empty', Buffer.from('# exec\n').toString('base64')],
+    ['half of one', Buffer.from('{"clusters": [').toString('base64')],
+  ])('is refused when it is %s, without its content', async (_name, value) => {
+    const report = await refusal({}, {MIRRORD_KUBECONFIG_B64: value})
+    expect(report).toMatchObject({code: 'KUBECONFIG_MALFORMED', exit: 'kubeconfig'})
+    expect(report.what).toContain('MIRRORD_KUBECONFIG_B64')
+    expect(JSON.stringify(report)).not.toContain(value)
+  })
+})
+
 describe('proxyFor', () => {
   const env = {HTTPS_PROXY: 'proxy.example:3128', NO_PROXY: 'internal.example,10.0.0.0/8, .svc'}
   it.each([
@@ -124,6 +156,14 @@ describe('proxyFor', () => {
     ['https://127.0.0.1:6443', env, undefined],
     ['https://a', {...env, NO_PROXY: '*'}, undefined],
     ['https://a', {https_proxy: 'socks5://p:1'}, 'socks5://p:1'],
+    ['https://a', {ALL_PROXY: 'socks5://p:1'}, 'socks5://p:1'],
+    ['https://a', {all_proxy: 'p:1', HTTPS_PROXY: 'q:2'}, 'http://q:2'],
+    ['http://a', {HTTP_PROXY: 'p:1'}, 'http://p:1'],
+    ['https://a:6443', {HTTPS_PROXY: 'p:1', NO_PROXY: 'a:6443'}, undefined],
+    ['https://a:6443', {HTTPS_PROXY: 'p:1', NO_PROXY: 'a:443'}, 'http://p:1'],
+    ['https://[fd00::1]:6443', {HTTPS_PROXY: 'p:1', NO_PROXY: 'fd00::/8'}, undefined],
+    ['https://[fd00::1]:6443', {HTTPS_PROXY: 'p:1', NO_PROXY: 'fd00::1'}, undefined],
+    ['https://[fe00::1]', {HTTPS_PROXY: 'p:1', NO_PROXY: 'fd00::/8,10.0.0.0/8'}, 'http://p:1'],
     ['http://a', env, undefined],
     ['https://a', {}, undefined],
   ])('%s %j', (server, environment, expected) => {

@@ -12,6 +12,7 @@ afterEach(async () => {
 
 const PODS = '/api/v1/namespaces/n/pods'
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/n/deployments'
+const ROLLOUTS = '/apis/argoproj.io/v1alpha1/namespaces/n/rollouts'
 const NAMESPACE = '/api/v1/namespaces/n'
 
 /** Answers by path; a list is the items of a collection, a number a refusal with that status. */
@@ -96,6 +97,44 @@ describe('listTargets [LIF-18]', () => {
     const found = await serve({[DEPLOYMENTS]: [deployment('web', 1)]})
     expect(paths(await listTargets(found, {kinds: ['deployment']}))).toEqual(['deployment/web'])
     expect(api!.requests).toHaveLength(1)
+  })
+
+  it('lists the other kinds when they are asked for', async () => {
+    const apps = '/apis/apps/v1/namespaces/n'
+    const batch = '/apis/batch/v1/namespaces/n'
+    const named = (name: string, rest: object) => ({metadata: {name}, ...rest})
+    const list = await listTargets(
+      await serve({
+        [ROLLOUTS]: [deployment('canary', 1), deployment('down', 0)],
+        [`${apps}/replicasets`]: [deployment('web-1', 3), deployment('web-0', 0)],
+        [`${apps}/statefulsets`]: [deployment('db', 2)],
+        [`${apps}/daemonsets`]: [named('log', {status: {numberAvailable: 1, desiredNumberScheduled: 2}})],
+        [`${batch}/jobs`]: [named('runs', {status: {active: 2, ready: 1}}), named('over', {status: {succeeded: 1}})],
+        [`${batch}/cronjobs`]: [named('now', {status: {active: [{name: 'now-1'}]}}), named('idle', {status: {}})],
+        '/api/v1/namespaces/n/services': [
+          named('web', {spec: {selector: {app: 'web'}}}),
+          named('outside', {spec: {type: 'ExternalName'}}),
+        ],
+      }),
+      {kinds: ['service', 'cronjob', 'job', 'daemonset', 'statefulset', 'replicaset', 'rollout']},
+    )
+    expect(list.targets.map(({path, ready}) => [path, ready])).toEqual([
+      ['rollout/canary', '1/3'],
+      ['replicaset/web-1', '3/3'],
+      ['statefulset/db', '2/3'],
+      ['daemonset/log', '1/2'],
+      ['job/runs', '1/2'],
+      ['cronjob/now', '-'],
+      ['service/web', '-'],
+    ])
+  })
+
+  it('[LIF-21] lists rollouts where the cluster knows them', async () => {
+    const all = {[PODS]: [pod('one', ['app'])], [DEPLOYMENTS]: [], [ROLLOUTS]: [deployment('canary', 1)]}
+    expect(paths(await listTargets(await serve(all)))).toEqual(['pod/one', 'rollout/canary'])
+    await api!.close()
+    const none = await listTargets(await serve({...all, [ROLLOUTS]: 404}))
+    expect([paths(none), none.refused]).toEqual([['pod/one'], []])
   })
 
   it('reads page after page', async () => {

@@ -114,7 +114,8 @@ describe('discoverOperator', () => {
     })
     cluster = await clusterFor(api.url)
     expect((await refusal(discoverOperator(cluster))).exit).toBe('clusterUnreachable')
-    expect(api.requests).toHaveLength(1)
+    // Asked again, because it may pass; nothing else is asked instead.
+    expect([...new Set(api.requests)]).toEqual([`GET ${base}/mirrordoperators/operator`])
   })
 })
 

@@ -166,6 +166,36 @@ describe(`the rules of files, ${title}`, () => {
     expect(fileRules(feature.fs, context)).toBeUndefined()
   })
 
+  it('know the home / of a container’s user without a passwd entry, and one that ends in a slash', () => {
+    const {feature} = rootSection.parse({feature: {fs: {mode: 'read'}}})
+    for (const home of ['/', '/data/home/']) {
+      const {classify} = fileRules(feature.fs, {...context, home})!
+      const at = home === '/' ? '' : '/data/home'
+      expect([`${at}/.kube/config`, `${at}/.npmrc`, `${at}/data`].map(classify)).toEqual([
+        'notFound',
+        'local',
+        'modeReadOnly',
+      ])
+    }
+  })
+
+  it('take what a container mounts as meant, except where the user’s own rules say otherwise', () => {
+    const {feature} = rootSection.parse({feature: {fs: {mode: 'read', read_only: '^/data/of-target'}}})
+    const {classify} = fileRules(feature.fs, {
+      ...context,
+      mounts: ['/data', '/etc/ssl/certs', '/root/dev.user/.kube', '/'],
+    })!
+    const paths = [
+      '/data',
+      '/data/x',
+      '/data/of-target',
+      '/database',
+      '/etc/ssl/certs/ca.pem',
+      '/root/dev.user/.kube/config',
+    ]
+    expect(paths.map(classify)).toEqual(['local', 'local', 'readOnly', 'modeReadOnly', 'local', 'local'])
+  })
+
   it('do not take an unset HOME or a working directory of / for every path', () => {
     const {feature} = rootSection.parse({feature: {fs: {mode: 'read'}}})
     const {classify} = fileRules(feature.fs, {

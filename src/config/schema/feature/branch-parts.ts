@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {oneOrMany, text, textMap} from '../../scalars.ts'
 
 /** Where a value comes from: a variable of the target, a secret of Kubernetes, or one of Google's Secret Manager. */

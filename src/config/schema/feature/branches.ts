@@ -1,5 +1,5 @@
-import {z} from 'zod'
-import {later} from '../../meta.ts'
+import * as z from 'zod'
+import {field, isRecord} from '../../meta.ts'
 import {port, text, textMap, u16, u64} from '../../scalars.ts'
 import {connection, documentCopy, iamAuth, migrations, sqlCopy} from './branch-parts.ts'
 
@@ -107,8 +107,11 @@ const anyBranch = z.lazy(() =>
   z.discriminatedUnion('type', [...branches(), z.discriminatedUnion('location', [localRedis(), remoteRedis()])]),
 )
 
+const isLocal = (entry: unknown) => isRecord(entry) && entry.location === 'local'
+const some = (is: (entry: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.some(is)
+
 /** Key `feature.db_branches` (config.md 3.8). */
-export const dbBranches = later(
+export const dbBranches = field(
   z
     .array(anyBranch)
     .superRefine((given, context) => {
@@ -121,8 +124,10 @@ export const dbBranches = later(
     doc:
       'Branches of databases that live as long as the session; each has type (clickhouse, cockroachdb, dynamodb, generic, mariadb, ' +
       'mongodb, mssql, mysql, pg, redis, spanner), connection, and keys of its type.',
-    feature: 'operator',
-    what: 'sessions of the operator',
+    later: [
+      {feature: 'operator', what: 'sessions of the operator', asks: some((entry) => !isLocal(entry))},
+      {feature: 'semantics', what: 'a Redis of this machine', asks: some(isLocal)},
+    ],
     examples: [[{type: 'pg', version: '16', connection: {url: 'DATABASE_URL'}, copy: {mode: 'schema'}}]],
   },
 )

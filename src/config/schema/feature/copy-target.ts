@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {isRecord, later, section} from '../../meta.ts'
 import {list} from '../../scalars.ts'
 
@@ -26,6 +26,10 @@ export const copyTargetSection = section(
     forms: z.boolean(),
     // The object form without `enabled` means enabled (config.md 3.4).
     expand: (value) =>
-      typeof value === 'boolean' ? {enabled: value} : isRecord(value) ? {enabled: true, ...value} : undefined,
+      typeof value === 'boolean'
+        ? {enabled: value}
+        : isRecord(value)
+          ? {...value, enabled: value.enabled ?? true}
+          : undefined,
   },
 )

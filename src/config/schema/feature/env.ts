@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {fancyRegexMap} from '../../regexes.ts'
 import {field, later, section} from '../../meta.ts'
 import {list, patterns, text, textMap} from '../../scalars.ts'

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, inert, section, type Environment} from '../../meta.ts'
 import {regexes, regexMap} from '../../regexes.ts'
 import {entriesOf, u64} from '../../scalars.ts'
@@ -66,10 +66,10 @@ export const fsSection = section(
 )
 
 /** Two older variables, true or false each (config.md 3.6). */
-function olderMode(env: Environment): {text: string; env: string} | undefined {
+function olderMode(env: Environment): {text: string; env: string; expected?: string} | undefined {
   const known = ['MIRRORD_FILE_OPS', 'MIRRORD_FILE_RO_OPS'].filter((name) => env[name] !== undefined)
   const wrong = known.find((name) => env[name] !== 'true' && env[name] !== 'false')
-  if (wrong !== undefined) return {text: env[wrong]!, env: wrong}
+  if (wrong !== undefined) return {text: env[wrong]!, env: wrong, expected: 'true or false'}
   const name = known.find((name) => env[name] === 'true') ?? known[0]
   if (name === undefined) return undefined
   return {text: env[name] === 'false' ? 'local' : name === 'MIRRORD_FILE_OPS' ? 'write' : 'read', env: name}

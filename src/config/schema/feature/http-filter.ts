@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {later, section} from '../../meta.ts'
 import {fancyRegex} from '../../regexes.ts'
 import {numbersOf, oneOrMany, port, text} from '../../scalars.ts'

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, later, section} from '../../meta.ts'
 import {oneOrMany, port, text, u16} from '../../scalars.ts'
 import {httpFilterSection} from './http-filter.ts'

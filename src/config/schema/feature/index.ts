@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {field, section} from '../../meta.ts'
 import {dbBranches} from './branches.ts'
 import {copyTargetSection} from './copy-target.ts'

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {later, section} from '../../meta.ts'
 import {incomingSection} from './incoming.ts'
 import {dnsSection, outgoingSection} from './outgoing.ts'

@@ -1,8 +1,8 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {parseAddressFilter} from '../../address-filter.ts'
 import {field, later, section} from '../../meta.ts'
 import {regexes} from '../../regexes.ts'
-import {entriesOf, list} from '../../scalars.ts'
+import {entriesOf, list, placeOf} from '../../scalars.ts'
 
 const filters = {feature: 'semantics', what: 'filters of addresses and names'} as const
 
@@ -12,8 +12,7 @@ const entries = () =>
       try {
         parseAddressFilter(entry)
       } catch (error) {
-        const which = given.length === 1 ? '' : `entry ${index + 1}: `
-        context.addIssue({code: 'custom', message: `${which}${(error as Error).message}`})
+        context.addIssue({code: 'custom', path: placeOf(index, given), message: (error as Error).message})
       }
     }
   })

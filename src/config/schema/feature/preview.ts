@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {inert, section} from '../../meta.ts'
 import {list, text, u64} from '../../scalars.ts'
 

@@ -1,4 +1,4 @@
-import {z} from 'zod'
+import * as z from 'zod'
 import {later} from '../../meta.ts'
 import {fancyRegex} from '../../regexes.ts'
 import {text} from '../../scalars.ts'

@@ -391,6 +391,15 @@ describe('trouble', () => {
     expect(await ask('lookup', '/other')).toEqual({errno: errno.EIO, validMs: 0})
   })
 
+  it('fetches a file from the agent that has taken over when the one before was lost in the middle', async () => {
+    const {ask} = bound(await open())
+    fs.writeFileSync(room.at('data'), Buffer.alloc(64 * 1024 * 1024, 7))
+    const answer = ask('open', '/data')
+    while (room.count('ReadLimited') === 0) await new Promise(setImmediate)
+    await room.replaceAgent((root) => fs.writeFileSync(`${root}/data`, 'of the pod that follows'))
+    expect(text(await answer)).toBe('of the pod that follows')
+  })
+
   it('answers ENOSPC and names the directory when the disk is full, and recovers', async ({skip}) => {
     const disk = fs.mkdtempSync(path.join(tmpdir(), 'mirrord-full-'))
     const {execFileSync} = await import('node:child_process')

@@ -250,6 +250,62 @@ describe('writing remote files', () => {
   })
 })
 
+describe('another agent that takes over', () => {
+  it('gets what is open for writing whole: the pod that follows has files of its own', async () => {
+    await open()
+    const file = await writable('/f', O_WRONLY | O_CREAT)
+    fs.writeSync(file.fd, 'written before,')
+    expect(await room.ask('sync', '', {object: file.object})).toEqual({})
+    await room.replaceAgent()
+    expect(there('f')).toBe('')
+    fs.writeSync(file.fd, ' and after')
+    await done(file)
+    expect(there('f')).toBe('written before, and after')
+    expect(room.warnings).toEqual([])
+  })
+
+  it('gets the lines of a log from its beginning when it has none, and only the new ones otherwise', async () => {
+    await open()
+    const file = await writable('/log', O_WRONLY | O_APPEND | O_CREAT)
+    fs.writeSync(file.fd, 'one\n')
+    expect(await room.ask('sync', '', {object: file.object})).toEqual({})
+    await room.replaceAgent()
+    fs.writeSync(file.fd, 'two\n')
+    expect(await room.ask('sync', '', {object: file.object})).toEqual({})
+    expect(there('log')).toBe('one\ntwo\n')
+    // The same pod again: its log is as it was, with a line of its own.
+    const kept = there('log')
+    await room.replaceAgent((root) => fs.writeFileSync(`${root}/log`, `${kept}theirs\n`))
+    fs.writeSync(file.fd, 'three\n')
+    await done(file)
+    expect(there('log')).toBe('one\ntwo\ntheirs\nthree\n')
+  })
+
+  it('is told of what cannot be written there', async () => {
+    await open()
+    fs.mkdirSync(room.at('d'))
+    const file = await writable('/d/f', O_WRONLY | O_CREAT)
+    fs.writeSync(file.fd, 'text')
+    await room.replaceAgent()
+    expect(room.warnings).toEqual([
+      expect.stringMatching(/What is being written to \/d\/f cannot go to the target any more: .*ENOENT|NotFound/),
+    ])
+    expect(await room.proxy.flush()).toMatchObject([{path: '/d/f'}])
+    fs.closeSync(file.fd)
+  })
+
+  it('answers for files that were read from the one before', async () => {
+    const {ask} = await open()
+    fs.writeFileSync(room.at('name'), 'one')
+    const read = async () => fs.readFileSync((await ask('open', '/name')).source!, 'utf8')
+    expect(await read()).toBe('one')
+    const {changes} = room
+    await room.replaceAgent((root) => fs.writeFileSync(`${root}/name`, 'two'))
+    expect(room.changes).toBeGreaterThan(changes)
+    expect(await read()).toBe('two')
+  })
+})
+
 describe('changing remote files by path', () => {
   it('[FS-12] makes and removes directories', async () => {
     const {ask} = await open()

@@ -8,6 +8,8 @@ export interface CommandContext {
   words: string[]
   resolved?: ResolvedConfig
   profile?: AppliedProfile
+  /** What happened in the checks that only a log should tell. */
+  notes?: readonly string[]
 }
 
 /** What the profile of the configuration does, in one line, and how long it took to find out. */

@@ -1,0 +1,6 @@
+/** The rows in columns of one width each, two spaces apart, a line a row; `rows[0]` is usually the head. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))) ?? []
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('')
+}

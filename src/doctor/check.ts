@@ -1,0 +1,38 @@
+import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
+
+/** What was looked at, and what came of it. `skipped`: something before it had failed. */
+export interface Check {
+  name: string
+  state: 'ok' | 'warning' | 'failed' | 'skipped'
+  text: string
+  /** What to do. */
+  next: readonly string[]
+  /** Of a failure, whole. */
+  report?: ErrorReport
+}
+
+export const ok = (name: string, text: string): Check => ({name, state: 'ok', text, next: []})
+export const warning = (name: string, text: string, next: readonly string[]): Check => ({
+  ...{name, state: 'warning', text, next},
+})
+export const skipped = (name: string, why: string): Check => ({name, state: 'skipped', text: why, next: []})
+
+/** A failure with the report that a start would end with. */
+export function failed(name: string, error: unknown): Check {
+  const report = toReport(error)
+  const text = [report.what, report.why].filter((part) => part !== undefined).join(' ')
+  return {name, state: 'failed', text, next: report.next, report}
+}
+
+/** Runs one check; what it throws is its failure. */
+export async function attempt<T>(
+  name: string,
+  look: () => Promise<{text: string; value: T}>,
+): Promise<{check: Check; value?: T}> {
+  try {
+    const {text, value} = await look()
+    return {check: ok(name, text), value}
+  } catch (error) {
+    return {check: failed(name, error)}
+  }
+}

@@ -1,0 +1,3 @@
+export type {Check} from './check.ts'
+export {clusterChecks, type ClusterFindings} from './cluster.ts'
+export {machineChecks} from './machine.ts'
