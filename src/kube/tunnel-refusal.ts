@@ -5,12 +5,14 @@ import type {Status} from './objects.ts'
 /**
  * Whether a server that was asked for a WebSocket said that it opens none. Real ones answer 400 ("Upgrade request required"),
  * 405, or 404 without an object; kubelets and gateways a 403 that is no Status object, gateways also 426, 501 or a page. That
- * a pod or its sandbox is not there yet comes as 400, 404 or 500 too, in other words.
+ * a pod or its sandbox is not there, yet or any more, comes as 400, 404 or 500 too, in other words; a kubelet's 404 as plain
+ * text: "pod does not exist" (kubernetes/pkg/kubelet/server).
  */
 export function isNoTunnel(code: number, {kind, message = ''}: Status): boolean {
   if (code < 400 || [405, 426, 501].includes(code)) return true
   if (code === 403) return kind !== 'Status'
-  if (code === 404) return kind !== 'Status' || message.includes('could not find the requested resource')
+  if (code === 404 && kind !== 'Status') return !/\bpod\b.*\b(?:not exist|not found)/i.test(message)
+  if (code === 404) return message.includes('could not find the requested resource')
   return code === 400 && /upgrade|websocket/i.test(message)
 }
 

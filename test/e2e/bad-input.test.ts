@@ -157,7 +157,7 @@ const rows: Row[] = [
   {
     what: 'an agent image that cannot be pulled',
     exit: 'agentImage',
-    code: 'AGENT_IMAGE_PULL',
+    code: 'AGENT_IMAGE_REGISTRY',
     says: ['localhost/no-such-image:1'],
     env: () => ({MIRRORD_AGENT_IMAGE: 'localhost/no-such-image:1'}),
   },
