@@ -23,7 +23,10 @@ test.each(seeds)(
     const interleaved = new Interleaved(harness)
     const failed = (problems: string[]) =>
       new Error(
-        [`MIRRORD_SEED=${seed}`, ...problems, '', ...steps.map(describe), '', interleaved.transcript()].join('\n'),
+        // The first line is what a summary shows.
+        [`MIRRORD_SEED=${seed}: ${problems.join('\n')}`, '', ...steps.map(describe), '', interleaved.transcript()].join(
+          '\n',
+        ),
       )
     try {
       const problems = await interleaved.run(steps).catch((error: unknown) => [String(error)])
