@@ -50,9 +50,7 @@ With --rbac stdout is the YAML of the least roles, with their bindings, that gra
       process.stdout.write(rolesYaml(cluster.missing, cluster.user))
     } else process.stdout.write(checkLines(checks, process.stdout))
     // A printed role is the answer to what is forbidden.
-    const failure = checks.find(
-      ({state, report}) => state === 'failed' && !(rbac === true && report?.exit === 'forbidden'),
-    )
-    if (failure) this.exit(exitCodes[failure.report?.exit ?? 'permission'].code)
+    const failure = checks.find(({report}) => report !== undefined && !(rbac === true && report.exit === 'forbidden'))
+    if (failure?.report) this.exit(exitCodes[failure.report.exit].code)
   }
 }

@@ -1,15 +1,16 @@
 import {toReport, type ErrorReport} from '../errors/mirrord-error.ts'
 
-/** What was looked at, and what came of it. `skipped`: something before it had failed. */
-export interface Check {
+interface Looked {
   name: string
-  state: 'ok' | 'warning' | 'failed' | 'skipped'
   text: string
   /** What to do. */
   next: readonly string[]
-  /** Of a failure, whole. */
-  report?: ErrorReport
 }
+
+/** What was looked at, and what came of it. `skipped`: something before it had failed. A failure has its whole report. */
+export type Check =
+  | (Looked & {state: 'ok' | 'warning' | 'skipped'; report?: undefined})
+  | (Looked & {state: 'failed'; report: ErrorReport})
 
 export const ok = (name: string, text: string): Check => ({name, state: 'ok', text, next: []})
 export const warning = (name: string, text: string, next: readonly string[]): Check => ({

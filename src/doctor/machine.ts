@@ -1,5 +1,6 @@
 import {accessSync, constants, existsSync, readFileSync} from 'node:fs'
 import {statfs} from 'node:fs/promises'
+import {stateUnusable} from '../session/disk.ts'
 import {interceptionUnavailable} from '../session/failures.ts'
 import {probeTrap} from '../trap/trap.ts'
 import {failed, ok, warning, type Check} from './check.ts'
@@ -60,20 +61,15 @@ function container(): Check {
 }
 
 async function disk(temporary: string): Promise<Check> {
-  const next = ['Set RUNNER_TEMP or TMPDIR to a folder with room that this user can write to.']
   try {
     accessSync(temporary, constants.W_OK)
     const {bavail, bsize} = await statfs(temporary)
     const free = bavail * bsize
     const text = `${Math.floor(free / 1024 ** 2)} MiB are free below ${temporary}.`
-    return free < LOW_DISK ? warning('disk', text, next) : ok('disk', text)
+    if (free >= LOW_DISK) return ok('disk', text)
+    return warning('disk', text, ['Set RUNNER_TEMP or TMPDIR to a folder with room that this user can write to.'])
   } catch (error) {
-    return {
-      name: 'disk',
-      state: 'failed',
-      text: `${temporary} cannot be written to: ${(error as Error).message}.`,
-      next,
-    }
+    return failed('disk', stateUnusable(temporary, error))
   }
 }
 
