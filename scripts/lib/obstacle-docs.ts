@@ -1,13 +1,9 @@
 import {exitCodes} from '../../src/errors/exit-codes.ts'
-import {
-  lastWords,
-  podEvents,
-  refusals,
-  rejections,
-  scheduling,
-  waiting,
-  type Obstacle,
-} from '../../src/kube/obstacle-table.ts'
+import {refusals} from '../../src/kube/obstacles/admission.ts'
+import {podEvents, waiting} from '../../src/kube/obstacles/container.ts'
+import {lastWords} from '../../src/kube/obstacles/last-words.ts'
+import {rejections, scheduling} from '../../src/kube/obstacles/node.ts'
+import type {Obstacle} from '../../src/kube/obstacles/obstacle.ts'
 
 /** The tables by where their words come from. */
 const parts: readonly [string, readonly Obstacle[]][] = [
@@ -19,12 +15,12 @@ const parts: readonly [string, readonly Obstacle[]][] = [
   ['The agent ends, by its last words', lastWords],
 ]
 
-/** What keeps an agent from running, from the one table. */
+/** What keeps an agent from running, from the tables. */
 export function obstaclesPage(): string {
   return [
     '# What keeps an agent from running',
     '',
-    'Generated from `src/kube/obstacle-table.ts` by `npm run docs`. A start that ends with 50, 51, 52, 54, 55 or 56 shows what the cluster said, the events of',
+    'Generated from `src/kube/obstacles/` by `npm run docs`. A start that ends with 50, 51, 52, 54, 55 or 56 shows what the cluster said, the events of',
     "the pod, the state of its container and the agent's own last lines (from its log, else from the pod's status, which needs no right to read logs), and",
     'names the settings that help. What may pass by itself (marked _waits_) is waited for until `agent.startup_timeout`.',
     ...parts.flatMap(([title, table]) => ['', `## ${title}`, '', ...section(table)]),

@@ -6,8 +6,8 @@ import {agentContainer, agentJobObject, type AgentPlan} from './agent-job.ts'
 import {subjectDigest} from './agent-owner.ts'
 import type {Cluster} from './cluster.ts'
 import {ApiError, isStatus} from './errors.ts'
-import type {Situation} from './obstacle-table.ts'
-import {lacksRight, refusal} from './obstacles.ts'
+import type {Situation} from './obstacles/obstacle.ts'
+import {lacksRight, refusal} from './obstacles/recognise.ts'
 import type {ContainerStatus, List, ObjectMeta, Pod} from './objects.ts'
 import {isTransient} from './retry.ts'
 import {watch} from './watch.ts'
@@ -48,7 +48,7 @@ const conflicts = 10
 
 /**
  * Creates the agent: a Job in `namespace`, or an ephemeral container of the target's pod; nothing is waited for. Throws
- * what requests throw; a refusal of what the agent asks for is one of the errors of obstacle-table.ts (exit agentRefused or
+ * what requests throw; a refusal of what the agent asks for is one of the errors of obstacles/admission.ts (exit agentRefused or
  * agentQuota).
  */
 export async function createAgent(

@@ -1,8 +1,10 @@
 import {MirrordError} from '../errors/mirrord-error.ts'
 import {agentStatus, podGone, situationOf, type Agent} from './agent-lifecycle.ts'
 import type {ContainerStatus, Pod} from './objects.ts'
-import {rejections, scheduling, waiting, type Obstacle} from './obstacle-table.ts'
-import {obstacleError, recognise} from './obstacles.ts'
+import {waiting} from './obstacles/container.ts'
+import {rejections, scheduling} from './obstacles/node.ts'
+import type {Obstacle} from './obstacles/obstacle.ts'
+import {obstacleError, recognise} from './obstacles/recognise.ts'
 import {containerReason} from './readiness.ts'
 
 /** Why the agent pod can never become ready, or undefined while it still may (agent.md 2.8, and more reasons). */

@@ -1,5 +1,8 @@
-import {MirrordError, type ErrorReport} from '../errors/mirrord-error.ts'
-import {lastWords, objections, podEvents, refusals, type Obstacle, type Situation} from './obstacle-table.ts'
+import {MirrordError, type ErrorReport} from '../../errors/mirrord-error.ts'
+import {objections, refusals} from './admission.ts'
+import {podEvents} from './container.ts'
+import {lastWords} from './last-words.ts'
+import type {Obstacle, Situation} from './obstacle.ts'
 
 /** The first row of a table that knows these words. */
 export function recognise(table: readonly Obstacle[], text: string): Obstacle | undefined {
