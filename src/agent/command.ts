@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process'
+import {collect} from '../util/collect.ts'
 
 /** What a finished program left behind. `code` is null when a signal ended it. */
 export interface CommandResult {
@@ -34,22 +35,12 @@ function run(
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe', ...extra]})
-    const out = collect(child.stdout!)
-    const err = collect(child.stderr!)
+    const out = collect(child.stdout!, MAX_OUTPUT)
+    const err = collect(child.stderr!, MAX_OUTPUT)
     child.on('error', reject)
     child.on('close', (code) => resolve({code, stdout: out(), stderr: err()}))
     // A program that ends without reading its input is judged by its exit code.
     child.stdin!.on('error', () => {})
     child.stdin!.end(stdin)
   })
-}
-
-function collect(stream: NodeJS.ReadableStream): () => string {
-  const chunks: Buffer[] = []
-  let size = 0
-  stream.on('data', (chunk: Buffer) => {
-    size += chunk.length
-    if (size <= MAX_OUTPUT) chunks.push(chunk)
-  })
-  return () => Buffer.concat(chunks).toString('utf8')
 }

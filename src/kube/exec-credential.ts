@@ -1,6 +1,7 @@
 import {spawn} from 'node:child_process'
 import type {Environment} from '../config/index.ts'
 import {MirrordError} from '../errors/mirrord-error.ts'
+import {collect} from '../util/collect.ts'
 
 /** The entry `exec` of a kubeconfig's user (kubeconfig v1, client-go credential plugins). */
 export interface ExecPlugin {
@@ -71,7 +72,7 @@ export async function execCredential(
     late = true
     process.kill(-child.pid!, 'SIGKILL')
   }, limitMs)
-  const [out, err] = [collect(child.stdout), collect(child.stderr)]
+  const [out, err] = [collect(child.stdout, MAX_OUTPUT), collect(child.stderr, MAX_OUTPUT)]
   const {code, signal, error} = await new Promise<{code?: number | null; signal?: string | null; error?: Error}>(
     (resolve) => {
       child.once('error', (reason) => resolve({error: reason}))
@@ -109,16 +110,6 @@ function read(text: string, apiVersion: string, failed: (why: string) => Mirrord
   if (!certificate !== !key) throw failed('It printed a certificate without its key, or a key without its certificate.')
   const expiresAt = Date.parse(expirationTimestamp ?? '')
   return {token, certificate, key, ...(Number.isNaN(expiresAt) ? {} : {expiresAt})}
-}
-
-function collect(stream: NodeJS.ReadableStream): () => string {
-  const chunks: Buffer[] = []
-  let size = 0
-  stream.on('data', (chunk: Buffer) => {
-    size += chunk.length
-    if (size <= MAX_OUTPUT) chunks.push(chunk)
-  })
-  return () => Buffer.concat(chunks).toString('utf8')
 }
 
 function entry(context: string, why: string, command: string | undefined): MirrordError {
