@@ -24,9 +24,15 @@ export async function podLeaves(
   signal: AbortSignal,
 ): Promise<string> {
   const pods = {api: 'v1', resource: 'pods', namespace, fieldSelector: `metadata.name=${name}`, signal}
+  let seen = uid === undefined
   for await (const {type, object: pod} of watch<Pod>(cluster, pods)) {
     const {metadata, status} = pod
-    if (uid !== undefined && metadata?.uid !== uid) return 'another pod has its name now'
+    if (uid !== undefined && metadata?.uid !== uid) {
+      // A watch may begin at a state of long ago, with the pod that had the name before.
+      if (seen) return 'another pod has its name now'
+      continue
+    }
+    seen = true
     if (type === 'DELETED') return 'it was deleted'
     if (metadata?.deletionTimestamp) return 'it is being deleted'
     if (status?.phase === 'Failed' || status?.phase === 'Succeeded')
@@ -55,8 +61,8 @@ export async function stillRuns(
 }
 
 /**
- * Waits until the target has a ready pod, none of those to avoid. Rejects with the signal's reason; with what `resolveTarget` throws for a target that
- * does not exist any more, except for a pod: one of the same name may follow.
+ * Waits until the target has a ready pod, none of those to avoid. Rejects with the signal's reason, and with what
+ * `resolveTarget` throws for a target that does not exist any more, except for a pod: one of the same name may follow.
  */
 export async function awaitTarget(
   cluster: Cluster,

@@ -9,7 +9,6 @@ import path from 'node:path'
 import {execa} from 'execa'
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import {resolveConfig} from '../../../src/config/index.ts'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {
   checkCluster,
   connectAgent,
@@ -28,6 +27,7 @@ import {
   type ForwardChannel,
 } from '../../../src/kube/index.ts'
 import {discoverOperator} from '../../../src/operator/index.ts'
+import {refusal} from '../../refusal.ts'
 
 const kubeconfig = process.env.MIRRORD_E2E_KUBECONFIG
 const image = process.env.MIRRORD_STAND_IN_IMAGE
@@ -35,14 +35,6 @@ const namespace = `kube-dev-${randomBytes(3).toString('hex')}`
 
 const kubectl = async (args: string[], input?: string) =>
   (await execa('kubectl', args, {env: {KUBECONFIG: kubeconfig}, input})).stdout
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 /** The handshake of the stand-in: an `e` begins an echo. */
 const echo = (channel: ForwardChannel) =>
   new Promise<void>((resolve, reject) => {

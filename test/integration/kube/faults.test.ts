@@ -3,7 +3,6 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import type {Fault, FaultEffect, FaultMatch} from '../../../sandbox/api/faults.ts'
 import {resolveConfig} from '../../../src/config/index.ts'
-import {MirrordError, type ErrorReport} from '../../../src/errors/mirrord-error.ts'
 import {
   checkAccess,
   checkCluster,
@@ -22,6 +21,7 @@ import type {Client} from '../sandbox/cluster.ts'
 import {cluster as startCluster, DEPLOYMENTS, JOBS, PODS, webServer} from '../sandbox/cluster.ts'
 import type {Deployment, Obj, Pod} from '../../../sandbox/api/types.ts'
 import {until} from '../../e2e/support/until.ts'
+import {refusal} from '../../refusal.ts'
 
 /** What a start and a stop ask, in their order, and how an error names it. */
 const calls: {name: string; match: FaultMatch; words: string; end?: true}[] = [
@@ -124,16 +124,6 @@ describe.skipIf(process.getuid?.() !== 0)('the API with faults (root)', () => {
   }
   /** Agents that nobody could delete end by themselves, which takes them a moment. */
   const jobsGone = () => until('the end of the Jobs', async () => (await jobs()).length === 0)
-
-  const refusal = async (promise: Promise<unknown>): Promise<ErrorReport> => {
-    const error = await promise.then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    )
-    if (!(error instanceof MirrordError))
-      throw new Error(`expected a MirrordError, not ${String(error)}`, {cause: error})
-    return error.report
-  }
 
   // Once everything on each call, or, in the short form, each call with one fault and each fault on one call.
   const cases = calls.flatMap((call, c) =>

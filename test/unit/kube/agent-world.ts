@@ -1,6 +1,5 @@
 import type {ContainerState, Pod} from '../../../src/kube/objects.ts'
 import type {Cluster, ForwardChannel} from '../../../src/kube/index.ts'
-import {MirrordError, type ErrorReport} from '../../../src/errors/mirrord-error.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from './fake-api.ts'
 import {forwardsOn} from './fake-forward.ts'
 
@@ -84,13 +83,3 @@ export const echo = (channel: ForwardChannel) =>
     channel.onClose = (error) => reject(error ?? new Error('closed'))
     channel.write([new TextEncoder().encode('hello')])
   })
-
-/** The report of the MirrordError with which something ends. */
-export const refusal = async (promise: Promise<unknown>): Promise<ErrorReport> => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}

@@ -10,7 +10,8 @@ import {
   type ResolvedTarget,
 } from '../../../src/kube/index.ts'
 import type {ContainerState, Pod} from '../../../src/kube/objects.ts'
-import {added, agentWorld, echo, pod, refusal, type World} from './agent-world.ts'
+import {added, agentWorld, echo, pod, type World} from './agent-world.ts'
+import {refusal} from '../../refusal.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from './fake-api.ts'
 
 type Write = (text: string, done?: () => void) => boolean

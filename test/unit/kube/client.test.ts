@@ -1,45 +1,21 @@
-import {afterEach, describe, expect, it} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
-import {checkCluster, type Cluster} from '../../../src/kube/index.ts'
+import {describe, expect, it} from 'vitest'
+import {checkCluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
 import {authority} from './certificates.ts'
-import {clusterFor, fakeApi, type FakeApi, type Handler} from './fake-api.ts'
+import {fakeApi, testApi, testCluster} from './fake-api.ts'
 
-const open: {apis: FakeApi[]; clusters: Cluster[]} = {apis: [], clusters: []}
-afterEach(async () => {
-  for (const {client} of open.clusters.splice(0)) client.close()
-  await Promise.all(open.apis.splice(0).map((api) => api.close()))
-})
-
-const start = async (handler: Handler, tls?: {key: string; cert: string}) => {
-  const api = await fakeApi(handler, tls)
-  open.apis.push(api)
-  return api
-}
-const connect = async (...parameters: Parameters<typeof clusterFor>) => {
-  const cluster = await clusterFor(...parameters)
-  open.clusters.push(cluster)
-  return cluster
-}
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 const pods = {operation: {verb: 'list', api: 'v1', resource: 'pods', namespace: 'n'}} as const
 
 describe('requests', () => {
   it('send the credentials and keep their connection', async () => {
     const ports = new Set<number | undefined>()
     const seen: (string | undefined)[] = []
-    const api = await start(({socket, headers}) => {
+    const api = await testApi(({socket, headers}) => {
       ports.add(socket.remotePort)
       seen.push(headers.authorization)
       return {body: {gitVersion: 'v1'}}
     })
-    const cluster = await connect(api.url)
+    const cluster = await testCluster(api.url)
     await checkCluster(cluster)
     await checkCluster(cluster)
     expect(seen).toEqual(['Bearer token-of-the-test', 'Bearer token-of-the-test'])
@@ -48,28 +24,28 @@ describe('requests', () => {
 
   it.each([429, 500, 503, 504])('are repeated after a %i', async (status) => {
     let count = 0
-    const api = await start(() => (++count < 3 ? {status} : {body: {items: []}}))
-    await (await connect(api.url)).client.json(pods)
+    const api = await testApi(() => (++count < 3 ? {status} : {body: {items: []}}))
+    await (await testCluster(api.url)).client.json(pods)
     expect(count).toBe(3)
   })
 
   it('are repeated no more often than the configuration says, and not after other refusals', async () => {
-    const busy = await start(() => ({status: 503, body: {message: 'busy'}}))
-    expect(await refusal((await connect(busy.url)).client.json(pods))).toMatchObject({
+    const busy = await testApi(() => ({status: 503, body: {message: 'busy'}}))
+    expect(await refusal((await testCluster(busy.url)).client.json(pods))).toMatchObject({
       code: 'CLUSTER_ERROR',
       exit: 'clusterUnreachable',
       why: 'busy',
     })
     expect(busy.requests).toHaveLength(3)
-    const gone = await start(() => ({status: 404, body: {message: 'gone'}}))
-    expect((await refusal((await connect(gone.url)).client.json(pods))).code).toBe('NOT_FOUND')
+    const gone = await testApi(() => ({status: 404, body: {message: 'gone'}}))
+    expect((await refusal((await testCluster(gone.url)).client.json(pods))).code).toBe('NOT_FOUND')
     expect(gone.requests).toHaveLength(1)
   })
 
   it('are repeated when the server asks for it, and not where that is too late', async () => {
     let count = 0
-    const api = await start(() => (++count % 2 === 1 ? {status: 429, headers: {'retry-after': '1'}} : {body: {}}))
-    const cluster = await connect(api.url)
+    const api = await testApi(() => (++count % 2 === 1 ? {status: 429, headers: {'retry-after': '1'}} : {body: {}}))
+    const cluster = await testCluster(api.url)
     const began = performance.now()
     await cluster.client.json(pods)
     expect(performance.now() - began).toBeGreaterThan(990)
@@ -80,33 +56,33 @@ describe('requests', () => {
 
   it('survive a kept connection that the server has closed', async () => {
     let first = true
-    const api = await start(({socket}) => {
+    const api = await testApi(({socket}) => {
       if (first) setImmediate(() => socket.destroy())
       first = false
       return {body: {gitVersion: 'v1'}}
     })
-    const cluster = await connect(api.url)
+    const cluster = await testCluster(api.url)
     await checkCluster(cluster)
     await checkCluster(cluster)
   })
 
   it('tell a refused token without showing it', async () => {
-    const api = await start(() => ({status: 401, body: {message: 'Unauthorized'}}))
-    const report = await refusal(checkCluster(await connect(api.url)))
+    const api = await testApi(() => ({status: 401, body: {message: 'Unauthorized'}}))
+    const report = await refusal(checkCluster(await testCluster(api.url)))
     expect(report).toMatchObject({code: 'UNAUTHORIZED', exit: 'unauthorized'})
     expect(JSON.stringify(report)).not.toContain('token-of-the-test')
   })
 
   it('take an anonymous identity as missing credentials', async () => {
     const message = 'pods is forbidden: User "system:anonymous" cannot list resource "pods"'
-    const api = await start(() => ({status: 403, body: {message}}))
-    expect((await refusal((await connect(api.url)).client.json(pods))).exit).toBe('unauthorized')
+    const api = await testApi(() => ({status: 403, body: {message}}))
+    expect((await refusal((await testCluster(api.url)).client.json(pods))).exit).toBe('unauthorized')
   })
 
   it('name verb, resource and namespace of a missing permission', async () => {
-    const api = await start(() => ({status: 403, body: {message: 'jobs.batch is forbidden'}}))
+    const api = await testApi(() => ({status: 403, body: {message: 'jobs.batch is forbidden'}}))
     const operation = {verb: 'create', api: 'batch/v1', resource: 'jobs', namespace: 'ci'} as const
-    const report = await refusal((await connect(api.url)).client.json({operation, body: {}}))
+    const report = await refusal((await testCluster(api.url)).client.json({operation, body: {}}))
     expect(report).toMatchObject({
       exit: 'forbidden',
       what: 'The credentials may not create jobs.batch in the namespace "ci".',
@@ -116,16 +92,19 @@ describe('requests', () => {
   })
 
   it('take a page of a proxy for what it is', async () => {
-    const api = await start((_request, response) => {
+    const api = await testApi((_request, response) => {
       response.writeHead(502, {'content-type': 'text/html'}).end('<html>bad gateway</html>')
       return 'handled'
     })
-    expect(await refusal(checkCluster(await connect(api.url)))).toMatchObject({code: 'CLUSTER_ERROR', why: undefined})
+    expect(await refusal(checkCluster(await testCluster(api.url)))).toMatchObject({
+      code: 'CLUSTER_ERROR',
+      why: undefined,
+    })
   })
 
   it('end with the caller’s signal', async () => {
-    const api = await start(() => 'handled')
-    const cluster = await connect(api.url)
+    const api = await testApi(() => 'handled')
+    const cluster = await testCluster(api.url)
     const controller = new AbortController()
     const request = checkCluster(cluster, {signal: controller.signal})
     controller.abort(new Error('stopped'))
@@ -135,24 +114,24 @@ describe('requests', () => {
 
 describe('streams', () => {
   it('give whole lines whatever the chunks are', async () => {
-    const api = await start((_request, response) => {
+    const api = await testApi((_request, response) => {
       response.writeHead(200)
       for (const byte of Buffer.from('eins\nzwölf\n\nlast')) response.write(Buffer.from([byte]))
       response.end()
       return 'handled'
     })
     const lines: string[] = []
-    for await (const line of (await connect(api.url)).client.lines(pods)) lines.push(line)
+    for await (const line of (await testCluster(api.url)).client.lines(pods)) lines.push(line)
     expect(lines).toEqual(['eins', 'zwölf', 'last'])
   })
 
   it('fail when the connection breaks', async () => {
-    const api = await start((_request, response) => {
+    const api = await testApi((_request, response) => {
       response.writeHead(200)
       response.write('one\n', () => response.destroy())
       return 'handled'
     })
-    const cluster = await connect(api.url)
+    const cluster = await testCluster(api.url)
     const read = async () => {
       for await (const _ of cluster.client.lines(pods));
     }
@@ -161,13 +140,13 @@ describe('streams', () => {
 
   it('close their connection when the reader stops', async () => {
     const closed = Promise.withResolvers<void>()
-    const api = await start((request, response) => {
+    const api = await testApi((request, response) => {
       request.socket.on('close', () => closed.resolve())
       response.writeHead(200)
       response.write('one\n')
       return 'handled'
     })
-    for await (const line of (await connect(api.url)).client.lines(pods)) {
+    for await (const line of (await testCluster(api.url)).client.lines(pods)) {
       expect(line).toBe('one')
       break
     }
@@ -177,7 +156,7 @@ describe('streams', () => {
 
 describe('a cluster that cannot be reached', () => {
   const check = async (server: string, cluster: Record<string, unknown> = {}) =>
-    refusal(checkCluster(await connect(server, {cluster}), {timeoutMs: 2000}))
+    refusal(checkCluster(await testCluster(server, {cluster}), {timeoutMs: 2000}))
 
   it('because its name is unknown', async () => {
     expect(await check('https://no-such-host.invalid')).toMatchObject({code: 'CLUSTER_DNS', exit: 'clusterUnreachable'})
@@ -190,13 +169,13 @@ describe('a cluster that cannot be reached', () => {
   })
 
   it('because it does not answer in time', async () => {
-    const api = await start(() => 'handled')
-    const cluster = await connect(api.url)
+    const api = await testApi(() => 'handled')
+    const cluster = await testCluster(api.url)
     expect(await refusal(checkCluster(cluster, {timeoutMs: 50}))).toMatchObject({code: 'CLUSTER_TIMEOUT'})
   })
 
   it('because it does not speak TLS', async () => {
-    const api = await start(() => ({}))
+    const api = await testApi(() => ({}))
     expect(await check(api.url.replace('http:', 'https:'))).toMatchObject({code: 'CLUSTER_NOT_TLS'})
   })
 
@@ -206,7 +185,7 @@ describe('a cluster that cannot be reached', () => {
     const dayMs = 24 * 60 * 60 * 1000
     const data = Buffer.from(trusted.ca).toString('base64')
     const withCertificate = async (certificate: {key: string; cert: string}, extra: Record<string, unknown> = {}) => {
-      const api = await start(() => ({body: {gitVersion: 'v1'}}), certificate)
+      const api = await testApi(() => ({body: {gitVersion: 'v1'}}), certificate)
       return {url: api.url, cluster: {'certificate-authority-data': data, ...extra}}
     }
     const name = await withCertificate(await trusted.issue([{type: 'dns', value: 'other.example'}]))
@@ -216,10 +195,10 @@ describe('a cluster that cannot be reached', () => {
     const late = await withCertificate(await trusted.issue([address], {from: -2 * dayMs, to: -dayMs}))
     expect(await check(late.url, late.cluster)).toMatchObject({code: 'CLUSTER_TLS_TIME'})
     const good = await withCertificate(await trusted.issue([address]))
-    await checkCluster(await connect(good.url, {cluster: good.cluster}))
+    await checkCluster(await testCluster(good.url, {cluster: good.cluster}))
     // The ways around: another name to verify, and no verification.
     const named = {...name.cluster, 'tls-server-name': 'other.example'}
-    await checkCluster(await connect(name.url, {cluster: named}))
-    await checkCluster(await connect(wrong.url, {cluster: wrong.cluster}, {accept_invalid_certificates: true}))
+    await checkCluster(await testCluster(name.url, {cluster: named}))
+    await checkCluster(await testCluster(wrong.url, {cluster: wrong.cluster}, {accept_invalid_certificates: true}))
   })
 })

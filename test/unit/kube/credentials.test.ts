@@ -1,35 +1,11 @@
 import {mkdir, rm, writeFile} from 'node:fs/promises'
 import path from 'node:path'
-import {afterEach, describe, expect, it, vi} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
+import {describe, expect, it, vi} from 'vitest'
 import {execCredential} from '../../../src/kube/exec-credential.ts'
-import {checkCluster, loadCluster, type Cluster} from '../../../src/kube/index.ts'
-import {clusterFor, fakeApi, kubeconfigFor, type FakeApi, type Handler} from './fake-api.ts'
+import {checkCluster, loadCluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
+import {kubeconfigFor, testApi, testCluster} from './fake-api.ts'
 
-const open: {apis: FakeApi[]; clusters: Cluster[]} = {apis: [], clusters: []}
-afterEach(async () => {
-  for (const {client} of open.clusters.splice(0)) client.close()
-  await Promise.all(open.apis.splice(0).map((api) => api.close()))
-})
-
-const start = async (handler: Handler, tls?: {key: string; cert: string}) => {
-  const api = await fakeApi(handler, tls)
-  open.apis.push(api)
-  return api
-}
-const connect = async (...parameters: Parameters<typeof clusterFor>) => {
-  const cluster = await clusterFor(...parameters)
-  open.clusters.push(cluster)
-  return cluster
-}
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 describe('credentials', () => {
   const exec = (command: string, args: string[] = []) => ({
     token: undefined,
@@ -38,20 +14,20 @@ describe('credentials', () => {
 
   it('come from a program, once, and again when the server refuses them', async () => {
     const seen: (string | undefined)[] = []
-    const api = await start(({headers}) => {
+    const api = await testApi(({headers}) => {
       seen.push(headers.authorization)
       return seen.length === 1 ? {status: 401} : {body: {gitVersion: 'v1'}}
     })
     const status = {status: {token: 'from-program'}}
     const user = exec(process.execPath, ['-e', `console.log(${JSON.stringify(JSON.stringify(status))})`])
-    const cluster = await connect(api.url, {user})
+    const cluster = await testCluster(api.url, {user})
     await checkCluster(cluster)
     await checkCluster(cluster)
     expect(seen).toEqual(['Bearer from-program', 'Bearer from-program', 'Bearer from-program'])
   })
 
   it('name the program that is not installed', async () => {
-    const cluster = await connect('https://127.0.0.1:1', {user: exec('no-such-credential-program')})
+    const cluster = await testCluster('https://127.0.0.1:1', {user: exec('no-such-credential-program')})
     const report = await refusal(checkCluster(cluster))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_MISSING', exit: 'kubeconfig'})
     expect(report.why).toContain('no-such-credential-program')
@@ -60,7 +36,7 @@ describe('credentials', () => {
   it('show what a failing program said, without anything like a token', async () => {
     const token = 'eyJhbGciOi.JIUzI1NiIsInR5cCI6IkpXVCJ9.abcdefghijklmnopqrstuvwxyz'
     const user = exec('sh', ['-c', `echo "please sign in; had ${token}" >&2; exit 1`])
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user})))
+    const report = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {user})))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_FAILED', exit: 'unauthorized'})
     expect(report.detail).toContain('please sign in')
     expect(JSON.stringify(report)).not.toContain(token)
@@ -74,7 +50,7 @@ describe('credentials', () => {
     ])
   const tokens = async () => {
     const seen: string[] = []
-    const api = await start(({headers}) => {
+    const api = await testApi(({headers}) => {
       seen.push(headers.authorization!.replace('Bearer ', ''))
       return {body: {gitVersion: 'v1'}}
     })
@@ -88,7 +64,7 @@ describe('credentials', () => {
     )
     const user = {token: undefined, exec: {...plugin, provideClusterInfo: true, env: [{name: 'MORE', value: ' more'}]}}
     const extension = {name: 'client.authentication.k8s.io/exec', extension: {audience: 'a'}}
-    await checkCluster(await connect(api.url, {user, cluster: {extensions: [extension]}}))
+    await checkCluster(await testCluster(api.url, {user, cluster: {extensions: [extension]}}))
     const [info, more] = Buffer.from(seen[0]!, 'hex')
       .toString()
       .split(/ (?=more$)/)
@@ -106,7 +82,7 @@ describe('credentials', () => {
   it('are asked for again when they expire, and not before', async () => {
     const {api, seen} = await tokens()
     const user = printing(`{token: 't' + process.hrtime.bigint(), expirationTimestamp: new Date(Date.now() + 3600000)}`)
-    const cluster = await connect(api.url, {user})
+    const cluster = await testCluster(api.url, {user})
     await checkCluster(cluster)
     const now = vi.spyOn(Date, 'now')
     const later = async (seconds: number) => {
@@ -146,7 +122,7 @@ describe('credentials', () => {
     ['another kind', `echo '{"kind": "Pod"}'`, 'no ExecCredential'],
     ['and is killed', 'kill -TERM $$', 'SIGTERM'],
   ])('say so when the program prints %s', async (_name, script, words) => {
-    const cluster = await connect('https://127.0.0.1:1', {user: exec('sh', ['-c', script])})
+    const cluster = await testCluster('https://127.0.0.1:1', {user: exec('sh', ['-c', script])})
     const report = await refusal(checkCluster(cluster))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_FAILED', exit: 'unauthorized'})
     expect(report.why).toContain(words)
@@ -159,7 +135,7 @@ describe('credentials', () => {
     [{command: undefined}, 'names no command'],
   ])('cannot come from the entry %j', async (change, words) => {
     const {exec: plugin} = exec('true')
-    const cluster = await connect('https://127.0.0.1:1', {user: {token: undefined, exec: {...plugin, ...change}}})
+    const cluster = await testCluster('https://127.0.0.1:1', {user: {token: undefined, exec: {...plugin, ...change}}})
     const report = await refusal(checkCluster(cluster))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_ENTRY', exit: 'kubeconfig'})
     expect(report.why).toContain(words)
@@ -168,7 +144,7 @@ describe('credentials', () => {
   it('name how the program that is missing is installed', async () => {
     const {exec: plugin} = exec('/nowhere/gke-gcloud-auth-plugin')
     const user = {token: undefined, exec: {...plugin, installHint: 'Ask the platform team.'}}
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user})))
+    const report = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {user})))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_MISSING', exit: 'kubeconfig'})
     expect(report.next.join()).toContain('gcloud components install')
     expect(report.detail).toContain('Ask the platform team.')
@@ -202,14 +178,14 @@ describe('credentials', () => {
 
   it('name a certificate file that is missing', async () => {
     const cluster = {'certificate-authority': 'missing-ca.crt'}
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {cluster})))
+    const report = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {cluster})))
     expect(report).toMatchObject({code: 'KUBECONFIG_FILE_MISSING', exit: 'kubeconfig'})
     expect(report.why).toContain('missing-ca.crt')
   })
 
   it('go through the proxy that the environment names', async () => {
     const targets: string[] = []
-    const proxy = await start(() => ({}))
+    const proxy = await testApi(() => ({}))
     proxy.server.on('connect', (request: {url?: string}, socket: {end(text: string): void}) => {
       targets.push(request.url ?? '')
       socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')

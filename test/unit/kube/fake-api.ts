@@ -4,6 +4,7 @@ import https from 'node:https'
 import type {AddressInfo, Server} from 'node:net'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
+import {onTestFinished} from 'vitest'
 import {loadCluster, type Cluster, type ClusterChoice} from '../../../src/kube/index.ts'
 
 /** An answer of the fake API server: a status and a JSON body, or whatever a handler writes itself. */
@@ -68,4 +69,18 @@ export async function clusterFor(
 ): Promise<Cluster> {
   const kubeconfig = await kubeconfigFor(server, extra)
   return loadCluster({kubeconfig, startup_retry: {min_ms: 1, max_ms: 2, max_retries: 2}, ...choice}, {})
+}
+
+/** A fake API server that ends with the test in which it is made. */
+export async function testApi(...parameters: Parameters<typeof fakeApi>): Promise<FakeApi> {
+  const api = await fakeApi(...parameters)
+  onTestFinished(() => api.close())
+  return api
+}
+
+/** A cluster whose connections end with the test in which it is made. */
+export async function testCluster(...parameters: Parameters<typeof clusterFor>): Promise<Cluster> {
+  const cluster = await clusterFor(...parameters)
+  onTestFinished(() => cluster.client.close())
+  return cluster
 }

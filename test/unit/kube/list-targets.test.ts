@@ -1,6 +1,6 @@
 import {afterEach, describe, expect, it} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {listNamespaces, listTargets, type Cluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from './fake-api.ts'
 
 let api: FakeApi | undefined
@@ -46,14 +46,6 @@ const deployment = (name: string, availableReplicas?: number) => ({
   spec: {replicas: 3},
   status: {availableReplicas},
 })
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 const paths = ({targets}: {targets: {path: string}[]}) => targets.map(({path}) => path)
 
 describe('listTargets [LIF-18]', () => {

@@ -2,7 +2,8 @@ import {describe, expect, it} from 'vitest'
 import {connectAgent, createAgent, type Agent, type Cluster} from '../../../src/kube/index.ts'
 import {resolveConfig} from '../../../src/config/index.ts'
 import type {ContainerState, Pod} from '../../../src/kube/objects.ts'
-import {added, agentWorld, echo, pod, refusal, type World} from './agent-world.ts'
+import {refusal} from '../../refusal.ts'
+import {added, agentWorld, echo, pod, type World} from './agent-world.ts'
 
 /** Something that is done in a world of its own: the tests run at once. */
 async function inWorld<T>(world: World, act: (cluster: Cluster) => Promise<T>): Promise<T> {

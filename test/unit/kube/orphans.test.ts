@@ -2,7 +2,7 @@ import {createHash} from 'node:crypto'
 import {afterEach, describe, expect, it} from 'vitest'
 import {deathOf, removeOrphans, type Cluster} from '../../../src/kube/index.ts'
 import {identify} from '../../../src/util/process.ts'
-import {refusal} from './agent-world.ts'
+import {refusal} from '../../refusal.ts'
 import {clusterFor, fakeApi, type FakeApi} from './fake-api.ts'
 
 const now = Date.parse('2026-01-01T12:00:00Z')

@@ -1,6 +1,6 @@
 import {afterEach, describe, expect, it} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {fetchProfile, type Cluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
 import {clusterFor, fakeApi, type FakeApi} from './fake-api.ts'
 
 let api: FakeApi | undefined
@@ -23,14 +23,6 @@ async function serve(objects: Record<string, unknown>) {
   })
   cluster = await clusterFor(api.url)
   return cluster
-}
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
 }
 const items = (...names: string[]) => ({items: names.map((name) => ({metadata: {name}}))})
 

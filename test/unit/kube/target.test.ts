@@ -1,6 +1,6 @@
 import {afterEach, describe, expect, it} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {resolveTarget, type Cluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
 import {clusterFor, fakeApi, type FakeApi} from './fake-api.ts'
 
 let api: FakeApi | undefined
@@ -37,14 +37,6 @@ const serve = async (objects: Record<string, unknown>) => {
   })
   cluster = await clusterFor(api.url, {namespace: 'n'})
   return cluster
-}
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
 }
 const core = '/api/v1/namespaces/n'
 const apps = '/apis/apps/v1/namespaces/n'

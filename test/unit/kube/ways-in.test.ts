@@ -3,44 +3,20 @@ import {once} from 'node:events'
 import type http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
-import {afterEach, describe, expect, it} from 'vitest'
+import {describe, expect, it, onTestFinished} from 'vitest'
 import {resolveConfig} from '../../../src/config/index.ts'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import {checkCluster, checkVersion, loadCluster, openForward, type Cluster} from '../../../src/kube/index.ts'
+import {refusal} from '../../refusal.ts'
 import {authority} from './certificates.ts'
-import {clusterFor, fakeApi, kubeconfigFor, type FakeApi, type Handler} from './fake-api.ts'
+import {kubeconfigFor, testApi, testCluster, type FakeApi, type Handler} from './fake-api.ts'
 import {forwardsOn} from './fake-forward.ts'
 
-const open: {apis: {close(): Promise<void>}[]; clusters: Cluster[]} = {apis: [], clusters: []}
-afterEach(async () => {
-  for (const {client} of open.clusters.splice(0)) client.close()
-  await Promise.all(open.apis.splice(0).map((api) => api.close()))
-})
-
-const start = async (handler: Handler, tls?: {key: string; cert: string}) => {
-  const api = await fakeApi(handler, tls)
-  open.apis.push(api)
-  return api
-}
-const connect = async (...parameters: Parameters<typeof clusterFor>) => {
-  const cluster = await clusterFor(...parameters)
-  open.clusters.push(cluster)
-  return cluster
-}
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 const version = {body: {major: '1', minor: '35', gitVersion: 'v1.35.0'}}
 
 describe('impersonation', () => {
   it('sends user, groups, uid and extra, with requests and with WebSockets', async () => {
     const seen: http.IncomingMessage[] = []
-    const api = await start((request) => (seen.push(request), version))
+    const api = await testApi((request) => (seen.push(request), version))
     forwardsOn(api, () => undefined)
     api.server.on('upgrade', (request: http.IncomingMessage) => seen.push(request))
     const user = {
@@ -49,7 +25,7 @@ describe('impersonation', () => {
       'as-groups': ['ci', 'team/a'],
       'as-user-extra': {'example.com/scope': ['read', 'write']},
     }
-    const cluster = await connect(api.url, {user})
+    const cluster = await testCluster(api.url, {user})
     await checkCluster(cluster)
     const channel = await openForward(cluster, {namespace: 'n', pod: 'p', port: 1})
     channel.destroy()
@@ -65,7 +41,7 @@ describe('impersonation', () => {
   })
 
   it('is refused without a name', async () => {
-    const cluster = await connect('http://127.0.0.1:1', {user: {'as-groups': ['ci']}})
+    const cluster = await testCluster('http://127.0.0.1:1', {user: {'as-groups': ['ci']}})
     expect(await refusal(checkCluster(cluster))).toMatchObject({code: 'KUBECONFIG_INCOMPLETE', exit: 'kubeconfig'})
   })
 })
@@ -73,7 +49,7 @@ describe('impersonation', () => {
 describe('a context without a user', () => {
   it('verifies the server all the same', async () => {
     const trusted = await authority()
-    const api = await start(() => version, await trusted.issue([{type: 'ip', value: '127.0.0.1'}]))
+    const api = await testApi(() => version, await trusted.issue([{type: 'ip', value: '127.0.0.1'}]))
     const file = await kubeconfigFor(api.url, {
       cluster: {'certificate-authority-data': Buffer.from(trusted.ca).toString('base64')},
     })
@@ -81,7 +57,7 @@ describe('a context without a user', () => {
     delete config.contexts[0]!.context.user
     await writeFile(file, JSON.stringify(config))
     const cluster = await loadCluster({kubeconfig: file}, {})
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     expect((await checkCluster(cluster)).gitVersion).toBe('v1.35.0')
   })
 })
@@ -89,14 +65,14 @@ describe('a context without a user', () => {
 describe('data of the kubeconfig', () => {
   it('goes before files that it names too, as in kubectl', async () => {
     const [trusted, other] = await Promise.all([authority(), authority()])
-    const api = await start(() => version, await trusted.issue([{type: 'ip', value: '127.0.0.1'}]))
+    const api = await testApi(() => version, await trusted.issue([{type: 'ip', value: '127.0.0.1'}]))
     const data = Buffer.from(trusted.ca).toString('base64')
     const file = await kubeconfigFor(api.url, {
       cluster: {'certificate-authority-data': data, 'certificate-authority': 'other.crt'},
     })
     await writeFile(path.join(path.dirname(file), 'other.crt'), other.ca)
     const cluster = await loadCluster({kubeconfig: file}, {})
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     expect((await checkCluster(cluster)).gitVersion).toBe('v1.35.0')
   })
 })
@@ -132,7 +108,7 @@ async function socksProxy(): Promise<{url: string; asked: string[]; close(): Pro
 async function httpProxy(answer = 200): Promise<{api: FakeApi; url: string; asked: string[]; users: unknown[]}> {
   const asked: string[] = []
   const users: unknown[] = []
-  const api = await start(() => ({}))
+  const api = await testApi(() => ({}))
   api.server.on('connect', (request: http.IncomingMessage, socket: net.Socket) => {
     asked.push(request.url!)
     users.push(request.headers['proxy-authorization'])
@@ -151,7 +127,7 @@ describe('proxies', () => {
   /** A server that only a proxy finds: its name resolves nowhere. */
   const hidden = async () => {
     const trusted = await authority()
-    const api = await start(() => version, await trusted.issue([{type: 'dns', value: 'cluster.invalid'}]))
+    const api = await testApi(() => version, await trusted.issue([{type: 'dns', value: 'cluster.invalid'}]))
     forwardsOn(
       api,
       ({send}) =>
@@ -163,7 +139,7 @@ describe('proxies', () => {
     return {server: `https://cluster.invalid:${port}`, asked: `cluster.invalid:${port}`, cluster}
   }
   const bothWays = async (cluster: Cluster) => {
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     expect((await checkCluster(cluster)).gitVersion).toBe('v1.35.0')
     const channel = await openForward(cluster, {namespace: 'n', pod: 'p', port: 1})
     const echoed = new Promise<string>((resolve) => (channel.onData = (data) => resolve(Buffer.from(data).toString())))
@@ -180,7 +156,7 @@ describe('proxies', () => {
     async (_name, choose) => {
       const {server, asked, cluster} = await hidden()
       const proxy = await socksProxy()
-      open.apis.push(proxy)
+      onTestFinished(() => proxy.close())
       const [entry, env] = choose(proxy.url)
       await bothWays(
         await loadCluster({kubeconfig: await kubeconfigFor(server, {cluster: {...cluster, ...entry}})}, env),
@@ -250,7 +226,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
   }
   const issuer = async (answer: (form: URLSearchParams) => Awaited<ReturnType<Handler>>) => {
     const asked: {form: URLSearchParams; authorization?: string}[] = []
-    const api: FakeApi = await start(async (request) => {
+    const api: FakeApi = await testApi(async (request) => {
       if (request.url === '/.well-known/openid-configuration') return {body: {token_endpoint: `${api.url}/token`}}
       let text = ''
       for await (const chunk of request as AsyncIterable<Buffer>) text += chunk.toString()
@@ -262,7 +238,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
   }
   const server = async () => {
     const seen: string[] = []
-    const api = await start(({headers}) => {
+    const api = await testApi(({headers}) => {
       seen.push(headers.authorization!.replace('Bearer ', ''))
       return version
     })
@@ -277,7 +253,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
     const [{url, seen}, idp] = await Promise.all([server(), issuer(() => ({status: 500}))])
     const token = jwt(3600)
     await checkCluster(
-      await connect(url, {user: user({'id-token': token, 'refresh-token': 'r', 'idp-issuer-url': idp.url})}),
+      await testCluster(url, {user: user({'id-token': token, 'refresh-token': 'r', 'idp-issuer-url': idp.url})}),
     )
     expect(seen).toEqual([token])
     expect(idp.asked).toEqual([])
@@ -299,7 +275,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
     const link = path.join(path.dirname(kubeconfig), 'link')
     await symlink(kubeconfig, link)
     const cluster = await loadCluster({kubeconfig: link}, {})
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     await checkCluster(cluster)
     await checkCluster(cluster)
     expect((await lstat(link)).isSymbolicLink()).toBe(true)
@@ -327,7 +303,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
   ])('says what is to be done where %s', async (_name, config, code, words) => {
     const idp = await issuer(() => ({status: 400, body: {error: 'invalid_grant', error_description: 'used before'}}))
     const expired = user({'id-token': jwt(-60), 'idp-issuer-url': idp.url, ...config})
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user: expired})))
+    const report = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {user: expired})))
     expect(report).toMatchObject({code, exit: 'unauthorized'})
     expect(report.why).toContain(words)
     expect(report.next.join()).toContain('service account')
@@ -339,7 +315,7 @@ describe('an OIDC issuer (auth-provider oidc)', () => {
     ['openstack', 'exec plugin'],
   ])('is the only provider: %s is refused with what replaces it', async (name, words) => {
     const old = {token: undefined, 'auth-provider': {name, config: {'access-token': 's3cret'}}}
-    const report = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user: old})))
+    const report = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {user: old})))
     expect(report).toMatchObject({code: 'CREDENTIAL_PROVIDER', exit: 'unauthorized'})
     expect(report.next.join()).toContain(words)
     expect(JSON.stringify(report)).not.toContain('s3cret')
@@ -385,7 +361,7 @@ describe('exec plugins, as the large clouds write them', () => {
 
   it.each(rows)('$cloud: with its arguments, its variables and, where it asks, the cluster', async ({exec, says}) => {
     const seen: string[] = []
-    const api = await start(({headers}) => {
+    const api = await testApi(({headers}) => {
       seen.push(Buffer.from(headers.authorization!.replace('Bearer ', ''), 'hex').toString())
       return version
     })
@@ -398,7 +374,7 @@ const status = {token: Buffer.from(said).toString('hex'), expirationTimestamp}
 console.log(JSON.stringify({kind: 'ExecCredential', apiVersion: info.apiVersion, spec: {}, status}))`
     await writeFile(path.join(bin, exec.command), `#!${process.execPath}\n${script}\n`, {mode: 0o755})
     const cluster = await loadCluster({kubeconfig}, {PATH: bin})
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     await checkCluster(cluster)
     expect(seen).toEqual([says])
   })
@@ -411,7 +387,7 @@ console.log(JSON.stringify({kind: 'ExecCredential', apiVersion: info.apiVersion,
     expect(report).toMatchObject({code: 'CREDENTIAL_PROGRAM_MISSING', exit: 'kubeconfig'})
     expect(report.next.join()).toContain(install)
     const alpha = {...exec, apiVersion: 'client.authentication.k8s.io/v1alpha1'}
-    const old = await refusal(checkCluster(await connect('https://127.0.0.1:1', {user: user(alpha)})))
+    const old = await refusal(checkCluster(await testCluster('https://127.0.0.1:1', {user: user(alpha)})))
     expect(old).toMatchObject({code: 'CREDENTIAL_PROGRAM_ENTRY', exit: 'kubeconfig'})
     expect(old.next.join()).toContain(anew)
   })
@@ -420,14 +396,14 @@ console.log(JSON.stringify({kind: 'ExecCredential', apiVersion: info.apiVersion,
 describe('a token that is written anew while it is in use', () => {
   it('is read again when a WebSocket is refused', async () => {
     const seen: (string | undefined)[] = []
-    const api = await start(() => version)
+    const api = await testApi(() => version)
     api.server.on('upgrade', ({headers}: http.IncomingMessage) => seen.push(headers.authorization))
     forwardsOn(api, () => undefined, {refuse: () => (seen.length === 1 ? 401 : undefined)})
     const kubeconfig = await kubeconfigFor(api.url, {user: {token: undefined, tokenFile: 'token'}})
     const file = path.join(path.dirname(kubeconfig), 'token')
     await writeFile(file, 'first')
     const cluster = await loadCluster({kubeconfig}, {})
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     await checkCluster(cluster)
     await writeFile(file, 'second')
     const channel = await openForward(cluster, {namespace: 'n', pod: 'p', port: 1})
@@ -438,7 +414,7 @@ describe('a token that is written anew while it is in use', () => {
 
 describe('requests that are refused together', () => {
   it('ask the plugin once more, not once each', async () => {
-    const api = await start(({headers}) => (headers.authorization === 'Bearer 2' ? version : {status: 401}))
+    const api = await testApi(({headers}) => (headers.authorization === 'Bearer 2' ? version : {status: 401}))
     const runs = path.join(path.dirname(await kubeconfigFor(api.url)), 'runs')
     await writeFile(runs, '')
     const script = `echo >> ${runs}; printf '{"status": {"token": "%s"}}' $(wc -l < ${runs})`
@@ -446,7 +422,7 @@ describe('requests that are refused together', () => {
     const exec = {apiVersion, command: 'sh', args: ['-c', script]}
     const kubeconfig = await kubeconfigFor(api.url, {user: {token: undefined, exec}})
     const cluster = await loadCluster({kubeconfig}, process.env)
-    open.clusters.push(cluster)
+    onTestFinished(() => cluster.client.close())
     await Promise.all(Array.from({length: 8}, () => checkCluster(cluster)))
     expect(await readFile(runs, 'utf8')).toBe('\n\n')
   })
@@ -455,7 +431,11 @@ describe('requests that are refused together', () => {
 describe("the server's version", () => {
   const check = async (minor: string, flags: Record<string, unknown> = {}, major = '1') => {
     const {config} = await resolveConfig({flags: {target: 'pod/x', ...flags}, env: {}, cwd: '/'})
-    return checkVersion(await connect('https://a.invalid'), {major, minor, gitVersion: `v${major}.${minor}.3`}, config)
+    return checkVersion(
+      await testCluster('https://a.invalid'),
+      {major, minor, gitVersion: `v${major}.${minor}.3`},
+      config,
+    )
   }
 
   it('is warned of where it is too old to clear away, and refused where no agent can be made', async () => {

@@ -1,22 +1,13 @@
 import {deflateSync, inflateSync} from 'node:zlib'
 import {afterEach, describe, expect, it} from 'vitest'
-import {MirrordError} from '../../../src/errors/mirrord-error.ts'
 import type {Cluster} from '../../../src/kube/index.ts'
 import {checkLicence, decodeApiKey, discoverOperator} from '../../../src/operator/index.ts'
 import {clusterFor, fakeApi, type Answer, type FakeApi} from '../kube/fake-api.ts'
 import {ciApiKey as key} from '../../fixtures/ci-api-key.ts'
+import {refusal} from '../../refusal.ts'
 
 const payload = inflateSync(Buffer.from(key.slice(7), 'base64url'))
 const encode = (bytes: Uint8Array) => `mci-v1:${deflateSync(bytes).toString('base64url')}`
-
-const refusal = async (promise: Promise<unknown>) => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (!(error instanceof MirrordError)) throw new Error('expected a MirrordError', {cause: error})
-  return error.report
-}
 
 describe('decodeApiKey', () => {
   it('reads the key of the specification, also when it was packed by another deflater', async () => {
