@@ -23,6 +23,8 @@ const test = {
   'musl-tools': ['musl-gcc'],
   // Containers of `ci container`; of the two runtimes each knows cgroup layouts that the other does not.
   podman: ['podman'],
+  // What `podman run --init` puts first; podman only recommends it.
+  catatonit: ['catatonit'],
   runc: ['/usr/sbin/runc'],
 }
 const long = {

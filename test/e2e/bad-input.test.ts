@@ -157,7 +157,8 @@ const rows: Row[] = [
   {
     what: 'an agent image that cannot be pulled',
     exit: 'agentImage',
-    code: 'AGENT_IMAGE_REGISTRY',
+    // Where no registry listens the kubelet says so; the sandbox's knows its own images only.
+    code: inject('clusterKind') === 'sandbox' ? 'AGENT_IMAGE_PULL' : 'AGENT_IMAGE_REGISTRY',
     says: ['localhost/no-such-image:1'],
     env: () => ({MIRRORD_AGENT_IMAGE: 'localhost/no-such-image:1'}),
   },
