@@ -8,7 +8,7 @@ import type {Log} from './log.ts'
 import {NatTable} from './redirect/backend.ts'
 import {forgetEnded} from './redirect/conntrack.ts'
 import {removeChains} from './redirect/rule-set.ts'
-import {chainNames} from './redirect/rules.ts'
+import {chainNames, markAddress} from './redirect/rules.ts'
 import {
   DIRTY_EXIT,
   workerVariable,
@@ -204,9 +204,12 @@ export class Guard {
   /** Removes the rules that the worker announced and did not take back. False when some may be left. */
   async #cleanUp(): Promise<boolean> {
     const run = this.#namespaceFd === undefined ? runCommand : runInNamespace(this.#namespaceFd)
-    const names = Object.values(chainNames(this.#options.start.containerId)) as string[]
+    const {containerId, mark} = this.#options.start
+    const names = Object.values(chainNames(containerId)) as string[]
     const results = await Promise.allSettled(
-      this.#tables.map(({family, backend}) => removeChains(new NatTable(family, backend, run), names)),
+      this.#tables.map(({family, backend}) =>
+        removeChains(new NatTable(family, backend, run), names, markAddress(family, mark)),
+      ),
     )
     for (const result of results)
       if (result.status === 'rejected') this.#log('error', `cleaning up: ${(result.reason as Error).message}`)

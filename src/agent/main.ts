@@ -1,3 +1,4 @@
+import {randomInt} from 'node:crypto'
 import {accessSync, constants} from 'node:fs'
 import type {Socket} from 'node:net'
 import {dirname, join} from 'node:path'
@@ -67,16 +68,17 @@ function runGuard(options: AgentOptions, settings: AgentSettings, log: Log): voi
 
 function locate(options: AgentOptions, settings: AgentSettings, log: Log): WorkerStart {
   const {mode} = options
-  if (mode.type === 'targetless') return {containerId: ''}
+  const mark = randomInt(2 ** 24)
+  if (mode.type === 'targetless') return {containerId: '', mark}
   if (mode.type === 'targeted') {
     const {pid, by} = findTarget(mode.containerId)
     log('info', `the target is process ${pid} (found by ${by})`)
-    return {targetPid: pid, containerId: mode.containerId}
+    return {targetPid: pid, containerId: mode.containerId, mark}
   }
   // The pod's pid 1 is the target, unless the containers share a PID namespace.
   const containerId = settings.ephemeralContainerId
   const pid = isFullId(containerId) ? sharedNamespaceLookup().find(containerId) : undefined
-  return {targetPid: pid ?? 1, containerId}
+  return {targetPid: pid ?? 1, containerId, mark}
 }
 
 function runWorker(options: AgentOptions, settings: AgentSettings, start: WorkerStart, log: Log): void {

@@ -7,6 +7,8 @@ export interface WorkerStart {
   targetPid?: number
   /** Names the chains; empty where there is no id. */
   containerId: string
+  /** Tells the agent's chains from those of another agent of the container; 24 bits. */
+  mark: number
 }
 
 /** Variable whose presence selects the worker role (agent.md 3.2). Its value is a WorkerStart as JSON. */

@@ -164,6 +164,7 @@ export class Worker {
     const names = tables.map(({family, backend}) => ({family, backend}))
     const identity = {
       chains: chainNames(start.containerId),
+      mark: start.mark,
       gid,
       podIps: {4: podIps.filter((ip) => isIPv4(ip)), 6: podIps.filter((ip) => isIPv6(ip))},
     }

@@ -2,7 +2,9 @@ import type {Log} from '../log.ts'
 import {RedirectError, type NatTable} from './backend.ts'
 import {
   addPortScript,
+  isMarked,
   leftoverNames,
+  markAddress,
   passScript,
   removalCommands,
   removePortScript,
@@ -10,12 +12,15 @@ import {
   setupScript,
   type ChainNames,
   type Family,
+  type OwnChains,
   type PortRule,
 } from './rules.ts'
 
 /** What the rules of one agent have in common. */
 export interface RuleIdentity {
   chains: ChainNames
+  /** Tells this agent's chains from those of another agent of the container; 24 bits. */
+  mark: number
   /** The agent's own group: how the kernel tells its traffic apart. */
   gid: number
   podIps: Readonly<Record<Family, readonly string[]>>
@@ -23,6 +28,7 @@ export interface RuleIdentity {
 
 interface FamilyState {
   table: NatTable
+  chains: OwnChains
   installed: boolean
   withOutput: boolean
   ports: PortRule[]
@@ -44,6 +50,7 @@ export class RuleSet {
   constructor(tables: readonly NatTable[], identity: RuleIdentity, announce: (active: boolean) => void, log: Log) {
     this.#families = tables.map((table) => ({
       table,
+      chains: {...identity.chains, mark: markAddress(table.family, identity.mark)},
       installed: false,
       withOutput: false,
       ports: [],
@@ -77,7 +84,7 @@ export class RuleSet {
     await this.#everywhere(async (state) => {
       const known = ports.filter((port) => state.ports.some((rule) => rule.port === port) && !state.passing.has(port))
       if (known.length === 0) return
-      await state.table.restore(passScript('insert', this.#identity.chains, state.withOutput, known))
+      if (!(await this.#change(state, passScript('insert', state.chains, state.withOutput, known)))) return
       for (const port of known) state.passing.add(port)
     })
   }
@@ -86,7 +93,9 @@ export class RuleSet {
   async redirectAgain(port: number): Promise<void> {
     await this.#everywhere(async (state) => {
       if (!state.passing.has(port)) return
-      await state.table.restore(passScript('delete', this.#identity.chains, state.withOutput, [port]))
+      const script = passScript('delete', state.chains, state.withOutput, [port])
+      if (!(await this.#change(state, script)))
+        throw new RedirectError('another mirrord agent has removed the redirect')
       state.passing.delete(port)
     })
   }
@@ -115,15 +124,38 @@ export class RuleSet {
   }
 
   async #addTo(state: FamilyState, rule: PortRule): Promise<void> {
-    const {chains} = this.#identity
-    if (state.installed) await state.table.restore(addPortScript(chains, state.withOutput, rule, state.ports.length))
-    else await this.#install(state, rule)
+    const {chains, withOutput, ports} = state
+    const added = state.installed && (await this.#change(state, addPortScript(chains, withOutput, rule, ports.length)))
+    if (!added) await this.#install(state, rule)
     state.ports.push(rule)
   }
 
+  /**
+   * Applies a script to chains that are there. False when they are not this agent's any more, and nothing of it is left then:
+   * another agent was told to clean up, or has taken its place.
+   * @throws RedirectError
+   */
+  async #change(state: FamilyState, script: string): Promise<boolean> {
+    try {
+      await state.table.restore(script)
+      return true
+    } catch (error) {
+      if (isMarked(await state.table.list(), state.chains.mark)) throw error
+      this.#forget(state)
+      return false
+    }
+  }
+
+  #forget(state: FamilyState): void {
+    this.#log('warn', `another agent has removed the redirect rules (IPv${state.table.family})`)
+    state.installed = false
+    state.ports = []
+    state.passing.clear()
+  }
+
   async #install(state: FamilyState, rule: PortRule): Promise<void> {
-    const {chains, gid, podIps} = this.#identity
-    const {table} = state
+    const {gid, podIps} = this.#identity
+    const {table, chains} = state
     try {
       await table.restore(setupScript(chains, {gid, podIps: podIps[table.family]}, [rule]))
       state.withOutput = true
@@ -144,14 +176,15 @@ export class RuleSet {
     if (!rule) return
     if (state.ports.length === 1) return this.#tearDown(state)
     const passing = state.passing.has(port)
-    await state.table.restore(removePortScript(this.#identity.chains, state.withOutput, rule, passing))
+    if (!(await this.#change(state, removePortScript(state.chains, state.withOutput, rule, passing)))) return
     state.passing.delete(port)
     state.ports = state.ports.filter((candidate) => candidate !== rule)
   }
 
   async #tearDown(state: FamilyState): Promise<void> {
     if (!state.installed) return
-    await removeChains(state.table, Object.values(this.#identity.chains) as string[])
+    const {inbound, standard, mark} = state.chains
+    await removeChains(state.table, [inbound, standard], mark)
     state.installed = false
     state.ports = []
     state.passing.clear()
@@ -161,13 +194,18 @@ export class RuleSet {
 /**
  * Removes chains and every jump to them, whatever state they are in: one transaction, and when that is refused each
  * command by itself. Looks again afterwards.
+ * @param mark leaves the chains of an agent with another mark alone (`markAddress`)
  * @throws RedirectError when a chain is still there
  */
-export async function removeChains(table: NatTable, names: readonly string[]): Promise<void> {
+export async function removeChains(table: NatTable, names: readonly string[], mark?: string): Promise<void> {
   let reason: unknown
+  const look = async () => {
+    const listing = await table.list()
+    return mark === undefined || isMarked(listing, mark) ? removalCommands(listing, names) : []
+  }
   // A second round meets what a child process of a killed worker changed in between.
   for (let round = 0; round < 2; round++) {
-    const commands = removalCommands(await table.list(), names)
+    const commands = await look()
     if (commands.length === 0) return
     try {
       await table.restore(script(commands))
@@ -179,8 +217,7 @@ export async function removeChains(table: NatTable, names: readonly string[]): P
         })
     }
   }
-  const left = removalCommands(await table.list(), names)
-  if (left.length > 0) throw new RedirectError('redirect rules could not be removed', {cause: reason})
+  if ((await look()).length > 0) throw new RedirectError('redirect rules could not be removed', {cause: reason})
 }
 
 /** Removes the leftovers of earlier agents of this container. @throws RedirectError */

@@ -25,6 +25,33 @@ export function chainNames(id: string): ChainNames {
   return {inbound: `MRDIN_${short}`, standard: `MRDSTD_${short}`}
 }
 
+/** The chains of one agent in one family, and the address in the rule that tells them from those of another one. */
+export interface OwnChains extends ChainNames {
+  mark: string
+}
+
+/**
+ * The source address in an agent's mark: a rule behind the chain's end, for packets that there are not. Every agent of a container
+ * gives its chains the same names, and one that was cut off may come to its end after another one has taken its place.
+ * Addresses of 240.0.0.0/4 are reserved (RFC 1112 4), those of 100::/64 only discarded (RFC 6666); no match extension is needed.
+ * @param mark 24 bits
+ */
+export function markAddress(family: Family, mark: number): string {
+  if (family === 4) return `240.${mark >> 16}.${(mark >> 8) & 0xff}.${mark & 0xff}`
+  // Groups of four digits: a listing shows them as they are.
+  return `100::${(0x1000 + (mark >> 12)).toString(16)}:${(0x1000 + (mark & 0xfff)).toString(16)}`
+}
+
+/** Whether a listing (`-S`) shows the mark. */
+export function isMarked(listing: string, mark: string): boolean {
+  return listing.includes(` ${mark}/`)
+}
+
+const markRule = ({inbound, mark}: OwnChains) => `${inbound} -s ${mark} -p 255 -j RETURN`
+
+/** Fails, and with it the transaction, when the chains are not this agent's any more. */
+const onlyOwn = (chains: OwnChains) => [`-D ${markRule(chains)}`, `-A ${markRule(chains)}`]
+
 /** Every chain name that counts as a leftover for this container id (agent.md 2.11). */
 export function leftoverNames(id: string): string[] {
   return [...legacyNames, ...prefixes.map((prefix) => prefix + id.slice(0, 20))]
@@ -42,8 +69,8 @@ export interface OutputOptions {
  * active afterwards or nothing. `-N` and not `:CHAIN`, which would silently flush the chain of a live agent.
  * @param output undefined leaves the OUTPUT side out: loopback traffic is then not captured
  */
-export function setupScript(chains: ChainNames, output: OutputOptions | undefined, ports: readonly PortRule[]): string {
-  const lines = [`-N ${chains.inbound}`, `-A ${chains.inbound} -j RETURN`]
+export function setupScript(chains: OwnChains, output: OutputOptions | undefined, ports: readonly PortRule[]): string {
+  const lines = [`-N ${chains.inbound}`, `-A ${chains.inbound} -j RETURN`, `-A ${markRule(chains)}`]
   if (output) {
     // The agent's own traffic must reach the application. Its calls from the pod's address are the user's program
     // calling its own pod: those stay stealable.
@@ -60,15 +87,15 @@ export function setupScript(chains: ChainNames, output: OutputOptions | undefine
   return script(lines)
 }
 
-/** Input of `iptables-restore --noflush` that adds one port to existing chains, behind `existing` others. */
-export function addPortScript(chains: ChainNames, withOutput: boolean, rule: PortRule, existing: number): string {
-  return script(portLines('insert', chains, withOutput, rule, existing))
+/** Input of `iptables-restore --noflush` that adds one port to the agent's own chains, behind `existing` others. */
+export function addPortScript(chains: OwnChains, withOutput: boolean, rule: PortRule, existing: number): string {
+  return script([...onlyOwn(chains), ...portLines('insert', chains, withOutput, rule, existing)])
 }
 
-/** Input of `iptables-restore --noflush` that removes one port and leaves the chains. */
-export function removePortScript(chains: ChainNames, withOutput: boolean, rule: PortRule, passing: boolean): string {
+/** Input of `iptables-restore --noflush` that removes one port and leaves the agent's own chains. */
+export function removePortScript(chains: OwnChains, withOutput: boolean, rule: PortRule, passing: boolean): string {
   const lines = passing ? passLines('delete', chains, withOutput, rule.port) : []
-  return script([...lines, ...portLines('delete', chains, withOutput, rule, 0)])
+  return script([...onlyOwn(chains), ...lines, ...portLines('delete', chains, withOutput, rule, 0)])
 }
 
 /**
@@ -77,11 +104,11 @@ export function removePortScript(chains: ChainNames, withOutput: boolean, rule: 
  */
 export function passScript(
   action: 'insert' | 'delete',
-  chains: ChainNames,
+  chains: OwnChains,
   withOutput: boolean,
   ports: readonly number[],
 ): string {
-  return script(ports.flatMap((port) => passLines(action, chains, withOutput, port)))
+  return script([...onlyOwn(chains), ...ports.flatMap((port) => passLines(action, chains, withOutput, port))])
 }
 
 function passLines(action: 'insert' | 'delete', chains: ChainNames, withOutput: boolean, port: number): string[] {

@@ -415,6 +415,29 @@ describe.skipIf(!isRoot)('stealing (needs root)', () => {
     expect(await second.exited).toBe(0)
   })
 
+  // As after a connection that hung: the one that was cut off comes to its end later.
+  it.each([
+    ['its client leaves', (_agent: Agent, peer: Peer) => peer.close()],
+    ['it is asked to end', (agent: Agent) => void agent.child.kill('SIGTERM')],
+    ['its worker is killed', (agent: Agent) => void process.kill(lab.workerOf(agent), 'SIGKILL')],
+  ])('leaves the rules of an agent that has taken its place when %s', async (_, end) => {
+    const before = await start()
+    const former = await Peer.connect(before.port)
+    await former.steal(8080)
+    const after = await start({}, ['--clean-iptables-on-start'])
+    const peer = await Peer.connect(after.port)
+    await peer.steal(8080)
+    peer.serve()
+    const rules = await lab.rules()
+    end(before, former)
+    await before.exited
+    expect(await lab.rules()).toEqual(rules)
+    expect(await ask(lab.podIp, 8080, 'x')).toBe('local:x')
+    peer.close()
+    expect(await after.exited).toBe(0)
+    expect(await lab.rules()).toEqual([])
+  })
+
   it('ends when the target ends', async () => {
     const own = await Lab.create()
     try {

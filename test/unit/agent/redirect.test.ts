@@ -4,7 +4,9 @@ import {chooseTable, NatTable} from '../../../src/agent/redirect/backend.ts'
 import {
   addPortScript,
   chainNames,
+  isMarked,
   leftoverNames,
+  markAddress,
   mentioning,
   passScript,
   removalCommands,
@@ -12,12 +14,16 @@ import {
   setupScript,
 } from '../../../src/agent/redirect/rules.ts'
 
-const chains = chainNames('0123456789abcdef0123456789abcdef')
+const names = chainNames('0123456789abcdef0123456789abcdef')
+const chains = {...names, mark: markAddress(4, 0x01_02_03)}
 const [inbound, standard] = ['MRDIN_0123456789abcdef0123', 'MRDSTD_0123456789abcdef0123']
+
+/** Fails where the chains are another agent's. */
+const own = ['-D', '-A'].map((action) => `${action} ${inbound} -s 240.1.2.3 -p 255 -j RETURN\n`).join('')
 
 describe('rules', () => {
   it('names chains by the first 20 characters', () => {
-    expect(chains).toEqual({inbound, standard})
+    expect(names).toEqual({inbound, standard})
     expect(chainNames('')).toEqual({inbound: 'MRDIN_', standard: 'MRDSTD_'})
   })
 
@@ -27,6 +33,7 @@ describe('rules', () => {
       '*nat',
       `-N ${inbound}`,
       `-A ${inbound} -j RETURN`,
+      `-A ${inbound} -s 240.1.2.3 -p 255 -j RETURN`,
       `-N ${standard}`,
       `-A ${standard} -j RETURN`,
       `-I ${standard} 1 -m owner --gid-owner 4242 -p tcp ! -s 10.0.0.5 -j RETURN`,
@@ -49,7 +56,7 @@ describe('rules', () => {
     const specification = '-m tcp -p tcp --dport 81 --syn -j REDIRECT --to-ports 4001'
     expect(addPortScript(chains, true, rule, 1)).toContain(`-I ${inbound} 2 ${specification}\n-I ${standard} 3 -o lo`)
     expect(removePortScript(chains, true, rule, false)).toBe(
-      `*nat\n-D ${inbound} ${specification}\n-D ${standard} -o lo ${specification}\nCOMMIT\n`,
+      `*nat\n${own}-D ${inbound} ${specification}\n-D ${standard} -o lo ${specification}\nCOMMIT\n`,
     )
   })
 
@@ -57,7 +64,7 @@ describe('rules', () => {
     const match = '-m tcp -p tcp --dport 81 -j RETURN'
     const deleted = `-D ${inbound} ${match}\n-D ${standard} -o lo ${match}\n`
     expect(passScript('insert', chains, true, [81])).toBe(
-      `*nat\n-I ${inbound} 1 ${match}\n-I ${standard} 2 -o lo ${match}\nCOMMIT\n`,
+      `*nat\n${own}-I ${inbound} 1 ${match}\n-I ${standard} 2 -o lo ${match}\nCOMMIT\n`,
     )
     expect(passScript('insert', chains, false, [81, 82])).not.toContain(standard)
     expect(passScript('delete', chains, true, [81])).toContain(deleted)
@@ -81,6 +88,12 @@ describe('rules', () => {
       `-X ${inbound}`,
     ])
     expect(removalCommands('-P OUTPUT ACCEPT\n', [inbound])).toEqual([])
+  })
+
+  it('finds its mark in a listing, and no other', () => {
+    expect(isMarked('-A MRDIN_x -s 240.1.2.3/32 -p 255 -j RETURN', markAddress(4, 0x01_02_03))).toBe(true)
+    expect(isMarked('-A MRDIN_x -s 240.1.2.33/32 -p 255 -j RETURN', markAddress(4, 0x01_02_03))).toBe(false)
+    expect(isMarked('-A MRDIN_x -s 100::1fff:1000/128 -p 255 -j RETURN', markAddress(6, 0xff_f0_00))).toBe(true)
   })
 
   it('recognises leftovers of every agent generation', () => {
