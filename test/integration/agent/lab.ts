@@ -4,6 +4,7 @@ import {createServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {promisify} from 'node:util'
+import {within} from '../../../src/util/time.ts'
 
 const run = promisify(execFile)
 const here = import.meta.dirname
@@ -356,4 +357,14 @@ export async function eventually(check: () => Promise<boolean> | boolean, what: 
     if (Date.now() > deadline) throw new Error(`not reached within 10 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
+}
+
+/** What the promise gives; an error that names it when that takes longer than 15 s. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  const settled = await within(
+    15_000,
+    promise.then((value) => ({value})),
+  )
+  if (!settled) throw new Error(`not within 15 s: ${what}`)
+  return settled.value
 }

@@ -1,6 +1,6 @@
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
 import {delay} from '../../../src/util/time.ts'
-import {buildAgent, eventually, isRoot, Lab, line, type Agent} from './lab.ts'
+import {buildAgent, eventually, isRoot, Lab, line, soon, type Agent} from './lab.ts'
 import {ask, dial, exchange, Peer} from './peer.ts'
 
 describe.skipIf(!isRoot)('stealing (needs root)', () => {
@@ -136,10 +136,10 @@ describe.skipIf(!isRoot)('stealing (needs root)', () => {
           else if (end === 'client') peer.close()
           else if (end === 'client lost') peer.socket.resetAndDestroy()
           else process.kill(lab.workerOf(agent), 'SIGKILL')
-          expect(await agent.exited).toBe(end === 'worker killed' ? 1 : 0)
-          await Promise.all(resets)
+          expect(await soon(agent.exited, `the agent's end after ${end}`)).toBe(end === 'worker killed' ? 1 : 0)
+          await soon(Promise.all(resets), `the end of the silent connections after ${end}`)
           await callers.more()
-          const ends = await callers.stop()
+          const ends = await soon(callers.stop(), `the callers' end after ${end}`)
           expect(ends.hung).toEqual([])
           expect(ends.answers).toEqual(['deployed', 'local'])
         }
